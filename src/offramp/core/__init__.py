@@ -1,0 +1,1 @@
+"""The nouns that everything else shares: errors, specifications, costs, plans. No torch."""

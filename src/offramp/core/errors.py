@@ -1,0 +1,81 @@
+"""Every error that offramp raises on purpose, and the words in which it says so.
+
+    OfframpError
+    ├── BadInput (ValueError)         what the user gave cannot be used     -> exit status 2
+    │   ├── UnknownName (LookupError) a name that is not in a table; names the nearest
+    │   ├── DataFault                 a data set or a file in it is faulty
+    │   └── BundleError               a bundle was changed, is incomplete, or is too new
+    ├── MissingExtra (ImportError)    an optional library is needed; names the extra
+    └── ParityError (RuntimeError)    an export does not answer as its source does
+
+A message says what is wrong, what was expected, what was got, and how to repair it.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class OfframpError(Exception):
+    """Root of all errors that offramp raises on purpose."""
+
+
+class BadInput(OfframpError, ValueError):
+    """Refuse something that the user gave.
+
+    Args:
+        what: the fault, in one clause.
+        expected: what would have been accepted.
+        got: what was found instead.
+        repair: what to do about it.
+    """
+
+    def __init__(self, what: str, *, expected: str = "", got: str = "", repair: str = "") -> None:
+        parts = [what]
+        parts += [f"expected {expected}"] if expected else []
+        parts += [f"got {got}"] if got else []
+        parts += [repair] if repair else []
+        super().__init__("; ".join(parts))
+
+
+class UnknownName(BadInput, LookupError):
+    """Refuse a name that is not in a table, and offer the nearest one that is.
+
+    Args:
+        kind: what the name should name, such as "model".
+        name: the name that was given.
+        known: the names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = list(known)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        super().__init__(
+            f"there is no {kind} '{name}'",
+            expected="one of " + ", ".join(names) if names else "none is known",
+            repair=f"did you mean '{near[0]}'?" if near else "",
+        )
+
+
+class DataFault(BadInput):
+    """Refuse a data set, or a file in it."""
+
+
+class BundleError(BadInput):
+    """Refuse a bundle that is incomplete, was changed, or that this version cannot read."""
+
+
+class MissingExtra(OfframpError, ImportError):
+    """Say which extra brings an optional library.
+
+    Args:
+        library: the import that failed.
+        extra: the extra of this package that installs it.
+        purpose: what needs it.
+    """
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {library}; install it with: pip install 'offramp[{extra}]'")
+
+
+class ParityError(OfframpError, RuntimeError):
+    """Refuse an export whose answers differ from those of its source."""

@@ -1,0 +1,94 @@
+"""A plan: which exits with which heads, when to stop, and what that is expected to do."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import model_validator
+
+from offramp.core.errors import BadInput
+from offramp.core.files import read_json, write_text
+from offramp.core.spec import Spec
+
+Setting = Literal["budgeted", "anytime", "input-dependent"]
+SETTINGS: tuple[Setting, ...] = ("budgeted", "anytime", "input-dependent")
+
+
+class PlannedExit(Spec):
+    """One exit of a plan.
+
+    Attributes:
+        point: the position where it is attached.
+        head: the short name of its head.
+        threshold: the score from which on an image stops here; absent where no score decides
+            (the last exit of a plan, and every exit of a budgeted or anytime plan).
+        share: the share of the calibration images that stop here.
+        miou: dataset mIoU of this exit alone on the calibration images.
+    """
+
+    point: str
+    head: str
+    threshold: float | None = None
+    share: float = 0.0
+    miou: float = 0.0
+
+
+class Expectation(Spec):
+    """What a plan, or the full network beside it, does on the calibration images.
+
+    Attributes:
+        miou: dataset mIoU (one confusion matrix over the set), from 0 to 1.
+        miou_per_image: mean over images of the per-image mIoU.
+        macs: mean multiply-accumulates of an image, heads that were read included.
+        latency_ms: mean predicted milliseconds of an image, decoding included; 0 if untimed.
+    """
+
+    miou: float
+    miou_per_image: float
+    macs: float
+    latency_ms: float
+
+
+class Plan(Spec):
+    """How to run a multi-exit network.
+
+    Attributes:
+        setting: budgeted (one exit), anytime (all, refining), or input-dependent.
+        score: name of the score that input-dependent plans decide on.
+        exits: in the order of the path; an image that passes all thresholds stops at the last.
+        expected: what the plan does on the calibration images.
+        full: what the network without early exits does there.
+        size: input height and width in pixels to which the plan belongs.
+        images: how many calibration images stand behind it.
+    """
+
+    setting: Setting
+    score: str
+    exits: tuple[PlannedExit, ...]
+    expected: Expectation
+    full: Expectation
+    size: tuple[int, int]
+    images: int
+
+    @model_validator(mode="after")
+    def _thresholds_fit_setting(self) -> "Plan":
+        deciding = [planned.threshold is not None for planned in self.exits]
+        wanted = [self.setting == "input-dependent"] * (len(deciding) - 1) + [False]
+        if not deciding or deciding != wanted:
+            raise ValueError(f"a plan that is {self.setting} cannot have thresholds {deciding}")
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> "Plan":
+        """Read a plan from its JSON file.
+
+        Raises:
+            BadInput: the file is absent, is not JSON, or is not a plan.
+        """
+        value = read_json(path)
+        if not isinstance(value, dict):
+            raise BadInput(f"{path} is not a plan", expected="a JSON object")
+        return cls.parse(value, str(path))
+
+    def save(self, path: Path) -> None:
+        """Write the plan as JSON."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")

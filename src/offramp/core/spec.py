@@ -1,0 +1,47 @@
+"""The base of every specification: frozen, strict about keys, with errors that help."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from offramp.core.errors import BadInput, UnknownName
+
+
+class Spec(BaseModel):
+    """A frozen record that refuses unknown keys and names the nearest known one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any], where: str) -> Self:
+        """Build the record from plain data read from `where` (a file's name, for the message).
+
+        Raises:
+            UnknownName: a key is not one of this record's.
+            BadInput: a key is missing, or a value is of the wrong kind.
+        """
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            path = ".".join(str(part) for part in first["loc"])
+            if first["type"] == "extra_forbidden":
+                known = _keys_at(cls, first["loc"][:-1])
+                raise UnknownName(f"key in {where}", path.rsplit(".", 1)[-1], known) from None
+            raise BadInput(
+                f"{where}: '{path}' is not usable",
+                expected=first["msg"][0].lower() + first["msg"][1:],
+                got=repr(first["input"])[:80],
+            ) from None
+
+
+def _keys_at(cls: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Name the keys of the record nested at `path` below `cls`."""
+    for part in path:
+        field = cls.model_fields.get(str(part))
+        if field is not None and isinstance(field.annotation, type):
+            if not issubclass(field.annotation, BaseModel):
+                break
+            cls = field.annotation
+    return list(cls.model_fields)

@@ -1,0 +1,1 @@
+"""Labelled images on disk: reading, checking, making synthetic ones. No torch."""

@@ -1,0 +1,1 @@
+"""How right an answer is, and the table of it over images and exits. Pure numpy."""

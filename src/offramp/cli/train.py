@@ -1,0 +1,65 @@
+"""`offramp train`: both training stages."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from offramp.cli.console import Json, say, table, track, verb
+from offramp.core.errors import BadInput
+
+
+@verb
+def train(
+    data: Annotated[Path, typer.Option(help="Data set: dataset.yaml or its folder.")],
+    model: Annotated[str, typer.Option(help="Network; offramp models lists them.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    recipe: Annotated[Path | None, typer.Option(help="Recipe; absent: the defaults.")] = None,
+    set: Annotated[list[str] | None, typer.Option(help="Change a key: stage1.epochs=3.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    json: Json = False,
+) -> dict[str, Any]:
+    """Train a network with early exits in two stages, and report each exit's mIoU."""
+    from offramp.core.model import ModelSpec
+    from offramp.data.dataset import Dataset
+    from offramp.models.zoo import build_spec
+    from offramp.training.recipe import load_recipe
+    from offramp.training.run import Run
+    from offramp.training.train import train as train_run
+
+    dataset = Dataset.open(data)
+    told = load_recipe(recipe, set or ())
+    spec = ModelSpec(
+        name=model,
+        names=dataset.names,
+        size=told.pixels,
+        knobs=told.knobs,
+        ignore_index=dataset.spec.ignore_index,
+        palette=dataset.palette,
+    )
+    build_spec(spec)
+    if (out / "run.json").exists():
+        run = Run.open(out)
+        if not resume:
+            raise BadInput(
+                f"{out} already holds a run",
+                repair="go on with it by --resume, or give another --out",
+            )
+        if run.state.model != spec or run.recipe != told:
+            raise BadInput(
+                f"{out} was begun with another model, data set or recipe",
+                expected="the arguments of the first call",
+            )
+    else:
+        run = Run.create(out, spec, told, dataset)
+    train_run(run, track)
+    exits = [
+        {"point": point, "head": head, "miou": miou}
+        for (point, head), miou in (
+            (name.rsplit("/", 1), miou) for name, miou in run.state.miou.items()
+        )
+    ]
+    rows = [[f"{e['point']}/{e['head']}", f"{100 * e['miou']:.2f} %"] for e in exits]
+    say(table(["exit", "val mIoU"], rows), json)
+    say(f"run: {out}", json)
+    return {"run": str(out), "exits": exits}

@@ -1,0 +1,177 @@
+"""Solids as outward-facing quadrilaterals: boxes, lofted tubes and stickers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Colour = tuple[float, float, float]
+Point = tuple[float, float, float]
+
+FLOOR, PERSON, VEHICLE, OBSTACLE, IGNORE = 0, 1, 2, 3, 255
+
+_CORNERS = np.array(
+    [[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0], [-1, -1, 2], [1, -1, 2], [1, 1, 2], [-1, 1, 2]],
+    dtype=np.float64,
+)
+# Counter-clockwise seen from outside: rear, right, front, left, top, bottom.
+_SIDES = np.array(
+    [[0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7], [4, 5, 6, 7], [3, 2, 1, 0]]
+)
+REAR, RIGHT, FRONT, LEFT, TOP = range(5)
+
+
+@dataclass(frozen=True)
+class Solid:
+    """Hold one solid that hides itself by facing and layer, and others by depth.
+
+    Attributes:
+        quads: Corners, (F, 4, 3) metres, counter-clockwise from outside.
+        colours: Reflectance per face, (F, 3) in 0..1.
+        layers: Paint order per face, (F,); stickers lie on layer 1 and above.
+        grain: Strength of the surface pattern per face, (F,).
+        label: Class index of every face.
+    """
+
+    quads: Floats
+    colours: Floats
+    layers: NDArray[np.int64]
+    grain: Floats
+    label: int
+
+    def placed(self, at: Point, heading: float = 0.0) -> Solid:
+        """Turn the solid about z by `heading` radians clockwise, then move it by `at` metres."""
+        sin, cos = np.sin(heading), np.cos(heading)
+        turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+        return replace(self, quads=self.quads @ turn + np.asarray(at))
+
+    def labelled(self, label: int) -> Solid:
+        """Return the same solid in another class."""
+        return replace(self, label=label)
+
+    def with_sticker(
+        self, side: int, area: tuple[float, float, float, float], colour: Colour, layer: int = 1
+    ) -> Solid:
+        """Paint a rectangle on one face, `area` being left, bottom, right, top in 0..1."""
+        corner = self.quads[side]
+        left, bottom, right, top = area
+        across, up = corner[1] - corner[0], corner[3] - corner[0]
+        places = ((left, bottom), (right, bottom), (right, top), (left, top))
+        quad = np.stack([corner[0] + u * across + v * up for u, v in places])
+        return replace(
+            self,
+            quads=np.concatenate([self.quads, quad[None]]),
+            colours=np.concatenate([self.colours, np.asarray([colour])]),
+            layers=np.append(self.layers, layer),
+            grain=np.append(self.grain, 0.02),
+        )
+
+
+def solid(quads: Floats, colours: Floats, label: int, grain: float = 0.05) -> Solid:
+    """Build a solid from quads (F, 4, 3) and colours that broadcast to (F, 3)."""
+    count = len(quads)
+    return Solid(
+        quads=quads,
+        colours=np.array(np.broadcast_to(colours, (count, 3)), dtype=np.float64),
+        layers=np.zeros(count, dtype=np.int64),
+        grain=np.full(count, grain),
+        label=label,
+    )
+
+
+def box(
+    size: Point,
+    at: Point,
+    colour: Colour,
+    label: int,
+    *,
+    heading: float = 0.0,
+    top: Colour | None = None,
+    taper: float = 1.0,
+    grain: float = 0.05,
+) -> Solid:
+    """Build a box of `size` metres standing on its base centre `at`.
+
+    `taper` scales the top rectangle; `top` recolours the lid.
+    """
+    corners = _CORNERS * (np.asarray(size) * 0.5)
+    corners[4:, :2] *= taper
+    colours = np.tile(np.asarray(colour, dtype=np.float64), (6, 1))
+    if top is not None:
+        colours[TOP] = top
+    return solid(corners[_SIDES], colours, label, grain).placed(at, heading)
+
+
+def bar(start: Point, end: Point, thick: float, colour: Colour, label: int) -> Solid:
+    """Build a square bar `thick` metres wide between two points."""
+    return loft((start, end), (thick * 0.71,) * 2, (colour,), label, sides=4)
+
+
+def loft(
+    path: Sequence[Point],
+    radii: Sequence[float | tuple[float, float]],
+    colours: Sequence[Colour],
+    label: int,
+    *,
+    sides: int = 6,
+    side_axis: Point = (1.0, 0.0, 0.0),
+    caps: bool = True,
+    grain: float = 0.05,
+) -> Solid:
+    """Sweep an elliptic ring along a path, one colour per stretch.
+
+    Args:
+        path: K ring centres, metres.
+        radii: K radii, or pairs of radii along and across `side_axis`, metres.
+        colours: K - 1 reflectances.
+        label: Class index.
+        sides: Corners per ring, even.
+        side_axis: Direction of the first radius.
+        caps: Whether both ends are closed.
+        grain: Strength of the surface pattern.
+    """
+    centres = np.asarray(path, dtype=np.float64)
+    spread = np.array([r if isinstance(r, tuple) else (r, r) for r in radii])
+    rings = _rings(centres, spread, sides, np.asarray(side_axis, dtype=np.float64))
+    after = np.roll(rings, -1, axis=1)
+    walls = np.stack([rings[:-1], after[:-1], after[1:], rings[1:]], axis=2).reshape(-1, 4, 3)
+    paint = np.repeat(np.asarray(colours, dtype=np.float64), sides, axis=0)
+    if caps:
+        ends = [_lid(rings[0][::-1]), _lid(rings[-1])]
+        walls = np.concatenate([walls, *ends])
+        half = len(ends[0])
+        first, last = np.asarray(colours[0]), np.asarray(colours[-1])
+        paint = np.concatenate([paint, np.tile(first, (half, 1)), np.tile(last, (half, 1))])
+    return solid(walls, paint, label, grain)
+
+
+def _rings(centres: Floats, spread: Floats, sides: int, side_axis: Floats) -> Floats:
+    """Return ring corners (K, sides, 3), counter-clockwise seen from the end of the path."""
+    steps = np.diff(centres, axis=0)
+    ways = np.concatenate([steps[:1], steps[1:] + steps[:-1], steps[-1:]])
+    ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-9)
+    first = side_axis - ways * (ways @ side_axis)[:, None]
+    weak = np.linalg.norm(first, axis=1) < 1e-3
+    first[weak] = np.cross(ways[weak], (0.0, 0.6, 0.8))
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    second = np.cross(ways, first)
+    angle = (np.arange(sides) + 0.5) * (2 * np.pi / sides)
+    along = np.cos(angle)[None, :, None] * (first * spread[:, :1])[:, None]
+    across = np.sin(angle)[None, :, None] * (second * spread[:, 1:])[:, None]
+    rings: Floats = centres[:, None] + along + across
+    return rings
+
+
+def _lid(ring: Floats) -> Floats:
+    """Cut a ring (sides, 3) into quads (sides / 2 - 1, 4, 3)."""
+    count = len(ring)
+    return np.stack(
+        [
+            np.stack([ring[0], ring[i], ring[i + 1], ring[i + 2]])
+            for i in range(1, count - 2, 2)
+        ]
+    )

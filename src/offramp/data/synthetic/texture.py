@@ -1,0 +1,235 @@
+"""Procedural noise and the painted concrete floor of a hall."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+TEXEL = 0.0125  # Metres per floor texel.
+YELLOW, WHITE, BLACK = (226, 178, 30), (222, 222, 214), (30, 30, 30)
+
+Rect = tuple[float, float, float, float]  # left, bottom, right, top in metres
+Rgb = tuple[int, int, int]
+
+
+def fractal(
+    rng: np.random.Generator, shape: tuple[int, int], cells: Sequence[int]
+) -> NDArray[np.float32]:
+    """Sum smooth noise of unit variance, halving the weight per finer cell count."""
+    rows, columns = shape
+    total = np.zeros(shape, dtype=np.float32)
+    for octave, count in enumerate(cells):
+        grid = rng.standard_normal((count, max(2, count * columns // rows))).astype(np.float32)
+        fine = Image.fromarray(grid).resize((columns, rows), Image.Resampling.BICUBIC)
+        total += np.asarray(fine) * 0.5**octave
+    total /= max(float(total.std()), 1e-6)
+    return total
+
+
+@dataclass(frozen=True)
+class Markings:
+    """List what is painted on a floor, in hall metres.
+
+    Attributes:
+        lanes: Driving lanes between two yellow lines.
+        hatched: Keep-clear areas with diagonal stripes.
+        framed: Storage places with an outline, and its colour.
+        crossings: Zebra crossings; bars run along the longer edge.
+        arrows: x, y and heading in radians of white arrows.
+    """
+
+    lanes: tuple[Rect, ...]
+    hatched: tuple[Rect, ...]
+    framed: tuple[tuple[Rect, Rgb], ...]
+    crossings: tuple[Rect, ...]
+    arrows: tuple[tuple[float, float, float], ...]
+
+
+class Floor:
+    """Paint one square floor from -half to +half metres; row 0 lies at y = -half."""
+
+    def __init__(self, half: float, colour: Rgb, rng: np.random.Generator) -> None:
+        """Prepare bare concrete of a colour."""
+        self.half = half
+        self.size = int(2 * half / TEXEL)
+        self.rng = rng
+        self.colour = colour
+
+    def _texel(self, x: float, y: float) -> tuple[float, float]:
+        return ((x + self.half) / TEXEL, (y + self.half) / TEXEL)
+
+    def paint(self, markings: Markings) -> Image.Image:
+        """Return the finished floor as an RGB picture."""
+        base = self._concrete()
+        layer = Image.new("RGB", (self.size, self.size))
+        cover = Image.new("L", (self.size, self.size))
+        self._draw(markings, ImageDraw.Draw(layer), ImageDraw.Draw(cover))
+        wear = fractal(self.rng, (self.size, self.size), (40, 160, 500))
+        worn = np.clip(0.86 - 0.16 * np.maximum(wear, -0.6), 0.15, 0.97)
+        alpha = np.asarray(cover, dtype=np.float32) * worn
+        base.paste(layer, mask=Image.fromarray(alpha.astype(np.uint8)))
+        return self._soil(base, markings.lanes)
+
+    def _concrete(self) -> Image.Image:
+        """Return cloudy concrete with joints and cracks."""
+        shape = (self.size, self.size)
+        clouds = 1 + 0.055 * fractal(self.rng, shape, (4, 9, 24, 80))
+        clouds += 0.03 * fractal(self.rng, shape, (300, 900))
+        colour = np.asarray(self.colour, dtype=np.float32) * clouds[..., None]
+        base = Image.fromarray(np.clip(colour, 0, 255).astype(np.uint8))
+        pen = ImageDraw.Draw(base)
+        dark = tuple(int(c * 0.45) for c in self.colour)
+        pitch = float(self.rng.choice([3.0, 4.0, 5.0]))
+        start = -self.half + float(self.rng.uniform(0.5, pitch))
+        for offset in np.arange(start, self.half, pitch).tolist():
+            for a, b in (((-self.half, offset), (self.half, offset)),) + (
+                ((offset, -self.half), (offset, self.half)),
+            ):
+                pen.line([self._texel(*a), self._texel(*b)], fill=dark, width=2)
+        for _ in range(int(self.rng.integers(3, 7))):
+            self._crack(pen, dark)
+        return base
+
+    def _crack(self, pen: ImageDraw.ImageDraw, colour: tuple[int, ...]) -> None:
+        at = self.rng.uniform(0, self.size, 2)
+        way = self.rng.uniform(0, 2 * np.pi)
+        points = [tuple(at.tolist())]
+        for _ in range(int(self.rng.integers(12, 30))):
+            way += self.rng.normal(0, 0.45)
+            at = at + 14 * np.array([np.cos(way), np.sin(way)])
+            points.append(tuple(at.tolist()))
+        pen.line(points, fill=colour, width=1)
+
+    def _soil(self, base: Image.Image, lanes: Sequence[Rect]) -> Image.Image:
+        """Darken the floor with tyre marks along the lanes and with soft stains."""
+        marks = Image.new("L", base.size)
+        pen = ImageDraw.Draw(marks)
+        for lane in lanes:
+            for _ in range(int(self.rng.integers(26, 44))):
+                self._tyre_mark(pen, lane)
+        marks = marks.filter(ImageFilter.GaussianBlur(2.5))
+        stains = Image.new("L", base.size)
+        pen = ImageDraw.Draw(stains)
+        for _ in range(int(self.rng.integers(30, 60))):
+            x, y = self.rng.uniform(0, self.size, 2).tolist()
+            a, b = self.rng.uniform(6, 55, 2).tolist()
+            shade = int(self.rng.integers(15, 75))
+            pen.ellipse([x - a, y - b, x + a, y + b], fill=shade)
+        stains = stains.filter(ImageFilter.GaussianBlur(9))
+        dirt = np.asarray(marks, np.float32) + np.asarray(stains, np.float32)
+        clean = np.asarray(base, np.float32) * (1 - np.minimum(dirt, 200.0) / 255)[..., None]
+        return Image.fromarray(clean.astype(np.uint8))
+
+    def _tyre_mark(self, pen: ImageDraw.ImageDraw, lane: Rect) -> None:
+        left, bottom, right, top = lane
+        x, y = self.rng.uniform(left, right), self.rng.uniform(bottom, top)
+        length = self.rng.uniform(0.8, 5.0)
+        slant = self.rng.normal(0, 0.05) * length
+        along = top - bottom > right - left
+        dx, dy = (slant, length) if along else (length, slant)
+        ends = [self._texel(x, y), self._texel(x + dx, y + dy)]
+        pen.line(ends, fill=int(self.rng.integers(15, 95)), width=int(self.rng.integers(5, 13)))
+
+    def _draw(
+        self, marks: Markings, layer: ImageDraw.ImageDraw, cover: ImageDraw.ImageDraw
+    ) -> None:
+        def fill(corners: Sequence[tuple[float, float]], colour: Rgb) -> None:
+            flat = [self._texel(x, y) for x, y in corners]
+            layer.polygon(flat, fill=colour)
+            cover.polygon(flat, fill=255)
+
+        for lane in marks.lanes:
+            for edge in _lane_edges(lane):
+                fill(_corners(edge), YELLOW)
+        for rect in marks.hatched:
+            for stripe in _stripes(rect):
+                fill(stripe, YELLOW)
+            for edge in _frame(rect, 0.08):
+                fill(_corners(edge), YELLOW)
+        for rect, colour in marks.framed:
+            for edge in _frame(rect, 0.09):
+                fill(_corners(edge), colour)
+        for rect in marks.crossings:
+            for edge in _zebra(rect):
+                fill(_corners(edge), WHITE)
+        for x, y, heading in marks.arrows:
+            fill(_arrow(x, y, heading), WHITE)
+
+
+def _corners(rect: Rect) -> list[tuple[float, float]]:
+    left, bottom, right, top = rect
+    return [(left, bottom), (right, bottom), (right, top), (left, top)]
+
+
+def _lane_edges(lane: Rect, thick: float = 0.1) -> list[Rect]:
+    left, bottom, right, top = lane
+    if top - bottom > right - left:
+        return [(left, bottom, left + thick, top), (right - thick, bottom, right, top)]
+    return [(left, bottom, right, bottom + thick), (left, top - thick, right, top)]
+
+
+def _frame(rect: Rect, thick: float) -> list[Rect]:
+    left, bottom, right, top = rect
+    return [
+        (left, bottom, right, bottom + thick),
+        (left, top - thick, right, top),
+        (left, bottom, left + thick, top),
+        (right - thick, bottom, right, top),
+    ]
+
+
+def _zebra(rect: Rect) -> list[Rect]:
+    left, bottom, right, top = rect
+    bars: list[Rect] = []
+    if top - bottom > right - left:
+        for y in np.arange(bottom, top - 0.4, 0.95).tolist():
+            bars.append((left, y, right, y + 0.5))
+    else:
+        for x in np.arange(left, right - 0.4, 0.95).tolist():
+            bars.append((x, bottom, x + 0.5, top))
+    return bars
+
+
+def _stripes(rect: Rect) -> list[list[tuple[float, float]]]:
+    """Cut diagonal stripes of 0.16 m to a rectangle."""
+    left, bottom, right, top = rect
+    stripes: list[list[tuple[float, float]]] = []
+    for offset in np.arange(left - (top - bottom), right, 0.42).tolist():
+        shape = [
+            (offset, bottom),
+            (offset + 0.2, bottom),
+            (offset + 0.2 + top - bottom, top),
+            (offset + top - bottom, top),
+        ]
+        clipped = _clip_x(_clip_x(shape, left, 1.0), right, -1.0)
+        if len(clipped) > 2:
+            stripes.append(clipped)
+    return stripes
+
+
+def _clip_x(
+    shape: list[tuple[float, float]], bound: float, sign: float
+) -> list[tuple[float, float]]:
+    """Keep the part of a polygon where sign * (x - bound) >= 0."""
+    kept: list[tuple[float, float]] = []
+    for a, b in zip(shape, shape[1:] + shape[:1], strict=True):
+        da, db = sign * (a[0] - bound), sign * (b[0] - bound)
+        if da >= 0:
+            kept.append(a)
+        if da * db < 0:
+            t = da / (da - db)
+            kept.append((a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])))
+    return kept
+
+
+def _arrow(x: float, y: float, heading: float) -> list[tuple[float, float]]:
+    shape = np.array(
+        [[-0.1, -0.8], [0.1, -0.8], [0.1, 0.2], [0.3, 0.2], [0, 0.85], [-0.3, 0.2], [-0.1, 0.2]]
+    )
+    sin, cos = np.sin(heading), np.cos(heading)
+    turned = shape @ np.array([[cos, -sin], [sin, cos]]) + (x, y)
+    return [(float(a), float(b)) for a, b in turned]

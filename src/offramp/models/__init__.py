@@ -1,0 +1,1 @@
+"""Networks, the exits attached to them, and the one path through both."""

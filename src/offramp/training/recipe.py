@@ -1,0 +1,171 @@
+"""A recipe: everything that a training run is told, as strict YAML."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, field_validator
+
+from offramp.core.errors import BadInput, UnknownName
+from offramp.core.head import FULL, LIGHT, HeadSpec
+from offramp.core.model import Size, parse_size
+from offramp.core.spec import Spec
+
+
+class Augment(Spec):
+    """What is done to image and mask together, at random.
+
+    Attributes:
+        scale: smallest and largest share of the image's area that a crop covers.
+        flip: mirror left and right, every other time.
+        brightness: largest relative change of brightness.
+        contrast: largest relative change of contrast.
+        rgb_shift: largest shift of each colour channel, from 0 to 255.
+    """
+
+    scale: tuple[float, float] = (0.4, 1.0)
+    flip: bool = True
+    brightness: float = Field(default=0.3, ge=0, le=1)
+    contrast: float = Field(default=0.3, ge=0, le=1)
+    rgb_shift: float = Field(default=12.0, ge=0, le=255)
+
+
+class Optimisation(Spec):
+    """How one stage steps: AdamW with polynomial decay lr·(1 − i/T)^power (IOT).
+
+    Attributes:
+        epochs: passes over the training split.
+        batch: images a step.
+        lr: first learning rate.
+        power: exponent of the decay.
+        weight_decay: of AdamW.
+    """
+
+    epochs: int = Field(default=40, ge=1)
+    batch: int = Field(default=8, ge=2)
+    lr: float = Field(default=2e-3, gt=0)
+    power: float = Field(default=0.9, ge=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+
+
+class Distillation(Optimisation):
+    """Stage 2: frozen backbone, all heads together.
+
+    Attributes:
+        alpha: weight of the ground truth in positive-filtering distillation (MESS eq. 3).
+        loss_stride: the loss looks at every so-manieth pixel each way. Heads answer at an output
+            stride of 8 and more, so 2 loses little, and the losses of many heads cost a quarter.
+    """
+
+    epochs: int = Field(default=15, ge=1)
+    alpha: float = Field(default=0.5, ge=0, le=1)
+    loss_stride: int = Field(default=2, ge=1, le=8)
+
+
+class Exits(Spec):
+    """Candidate exits.
+
+    Attributes:
+        points: blocks after which heads are attached; absent: the network's usual ones.
+        heads: "light", "full" (all 56 of MESS eq. 1), or a list of head names.
+    """
+
+    points: tuple[str, ...] | None = None
+    heads: Literal["light", "full"] | tuple[str, ...] = "light"
+
+    @field_validator("heads", mode="before")
+    @classmethod
+    def _known(cls, value: object) -> object:
+        if isinstance(value, str) and value not in ("light", "full"):
+            return (value,)
+        return value
+
+    def specs(self) -> tuple[HeadSpec, ...]:
+        """List the head specifications of a position.
+
+        Raises:
+            UnknownName: a name is no head.
+        """
+        if isinstance(self.heads, str):
+            return LIGHT if self.heads == "light" else FULL
+        return tuple(HeadSpec.parse(name) for name in self.heads)
+
+
+class Recipe(Spec):
+    """A whole training run.
+
+    Attributes:
+        size: input size, "WxH" in pixels.
+        knobs: static choices of the architecture.
+        exits: candidate exits.
+        augment: augmentation.
+        class_weights: "none", or "enet": 1 / log(1.02 + share of the class) (Paszke et al. 2016).
+        stage1: exit-aware pre-training.
+        stage2: distillation into the heads.
+        seed: everything random derives from it.
+        workers: processes that read images; 0 reads in the training process.
+    """
+
+    size: str = "320x192"
+    knobs: dict[str, Any] = Field(default_factory=dict)
+    exits: Exits = Exits()
+    augment: Augment = Augment()
+    class_weights: Literal["none", "enet"] = "enet"
+    stage1: Optimisation = Optimisation()
+    stage2: Distillation = Distillation()
+    seed: int = 0
+    workers: int = Field(default=0, ge=0)
+
+    @property
+    def pixels(self) -> Size:
+        """Input height and width in pixels."""
+        return parse_size(self.size)
+
+
+def load_recipe(file: Path | None, settings: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and change single keys of it.
+
+    Args:
+        file: YAML file; absent: the defaults.
+        settings: changes such as "stage1.epochs=3"; values are YAML.
+
+    Raises:
+        BadInput: the file or a setting is not understood.
+        UnknownName: a key is not one of a recipe's.
+    """
+    value: dict[str, Any] = {}
+    if file is not None:
+        try:
+            value = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        except FileNotFoundError:
+            raise BadInput(f"there is no recipe {file}") from None
+        except yaml.YAMLError as error:
+            raise BadInput(f"{file} is not YAML", got=" ".join(str(error).split())) from None
+        if not isinstance(value, dict):
+            raise BadInput(f"{file} is not a recipe", expected="keys such as 'stage1'")
+    for setting in settings:
+        _apply(value, setting)
+    recipe = Recipe.parse(value, str(file) if file else "the recipe")
+    _ = recipe.pixels, recipe.exits.specs()  # raise now rather than after an hour
+    return recipe
+
+
+def _apply(value: dict[str, Any], setting: str) -> None:
+    """Change the nested key of "a.b=c" in place."""
+    path, equals, text = setting.partition("=")
+    if not equals or not path:
+        raise BadInput("a setting that changes nothing", expected="key=value", got=f"'{setting}'")
+    *parents, last = path.split(".")
+    for parent in parents:
+        inner = value.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise UnknownName("key in the recipe", path, list(Recipe.model_fields))
+        value = inner
+    value[last] = yaml.safe_load(text)
+
+
+def as_mapping(recipe: Recipe) -> Mapping[str, Any]:
+    """Turn a recipe into plain data, as it is written beside a run."""
+    plain: Mapping[str, Any] = recipe.model_dump(mode="json")
+    return plain

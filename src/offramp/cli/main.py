@@ -2,7 +2,11 @@
 
 import typer
 
-from offramp.cli import train as train_verb
+from offramp.cli.eval import evaluate
+from offramp.cli.export import export
+from offramp.cli.record import record
+from offramp.cli.search import search
+from offramp.cli.train import train
 
 app = typer.Typer(
     name="offramp",
@@ -18,7 +22,11 @@ def root() -> None:
     """Take no options of its own: every verb has its own."""
 
 
-app.command("train")(train_verb.train)
+app.command("train")(train)
+app.command("record")(record)
+app.command("search")(search)
+app.command("export")(export)
+app.command("eval")(evaluate)
 
 
 def main() -> None:

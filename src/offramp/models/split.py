@@ -186,4 +186,5 @@ def _shape_sources(
 
 
 def _value_name(node: fx.Node) -> str:
-    return IMAGE if node.op == "placeholder" else node.name
+    """Name a value that crosses a cut, apart from the names that exporters give inside a graph."""
+    return IMAGE if node.op == "placeholder" else f"x_{node.name}"

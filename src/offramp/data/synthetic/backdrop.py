@@ -11,10 +11,10 @@ from PIL import Image, ImageFilter
 
 from offramp.data.synthetic.camera import Camera
 from offramp.data.synthetic.layout import HALF, Hall, generator, hall
-from offramp.data.synthetic.light import CELL, GROUPS, bake_floor
+from offramp.data.synthetic.light import GROUPS, bake_floor
 from offramp.data.synthetic.raster import SAMPLES, Faces, Raster
 from offramp.data.synthetic.solids import FLOOR, OBSTACLE, Floats
-from offramp.data.synthetic.texture import TEXEL, Floor, fractal
+from offramp.data.synthetic.texture import Floor, fractal
 
 Image32 = NDArray[np.float32]
 _GRAIN_SIZE = 1024
@@ -33,6 +33,7 @@ class Backdrop:
         labels: Class index, uint8 (H, W).
         floor: Share of floor in each pixel, (H, W) in 0..1.
         nearness: Inverse depth of obstacles per sample, 0 on the floor.
+        contact: Height in metres up to which things are darkened by the floor's nearness.
     """
 
     hall: Hall
@@ -43,21 +44,27 @@ class Backdrop:
     labels: NDArray[np.uint8]
     floor: Image32
     nearness: Image32
+    contact: float = 0.8
 
 
 @lru_cache(maxsize=16)
 def backdrop(index: int, width: int, height: int) -> Backdrop:
     """Render the backdrop of one camera; sizes in pixels."""
     place = hall(index)
-    camera = place.camera(width, height)
+    picture = Floor(HALF, place.site.floor, generator(index, 1)).paint(place.markings)
+    return render(place, place.camera(width, height), picture, HALF)
+
+
+def render(place: Hall, camera: Camera, picture: Image.Image, half: float) -> Backdrop:
+    """Render what stands in a hall on a floor picture that spans -half to +half metres."""
     faces = Faces.of(place.statics)
     raster = Raster(camera)
     raster.draw(faces)
-    colour, light = _floor(place, camera, faces)
+    colour, light = _floor(place, camera, faces, picture, half)
     u, v = _grid(camera)
     rays = camera.rays(u, v)
     _paint_statics(place, camera, faces, raster, rays, colour, light)
-    beyond = _beyond_walls(camera, rays) & (raster.indices == 0)
+    beyond = _beyond_walls(camera, rays, half) & (raster.indices == 0)
     colour[beyond] = np.asarray(place.site.wall, np.float32) ** 2 * 0.5
     solid = (raster.indices > 0) | beyond
     light *= _crevices(raster.nearness)
@@ -101,9 +108,10 @@ def _pool(samples: Image32) -> Image32:
     return mean
 
 
-def _warp(source: Image.Image, cell: float, camera: Camera) -> Image.Image:
-    """Look at a floor picture with `cell` metres per pixel through the camera, per sample."""
-    to_cell = np.array([[1 / cell, 0, HALF / cell], [0, 1 / cell, HALF / cell], [0, 0, 1]])
+def _warp(source: Image.Image, half: float, camera: Camera) -> Image.Image:
+    """Look at a square floor picture of -half to +half metres through the camera, per sample."""
+    zoom = source.width / (2 * half)
+    to_cell = np.array([[zoom, 0, half * zoom], [0, zoom, half * zoom], [0, 0, 1]])
     to_pixel = np.diag([1 / SAMPLES, 1 / SAMPLES, 1.0])
     matrix: Floats = to_cell @ camera.floor_homography() @ to_pixel
     matrix = matrix / matrix[2, 2]
@@ -116,21 +124,22 @@ def _warp(source: Image.Image, cell: float, camera: Camera) -> Image.Image:
     )
 
 
-def _floor(place: Hall, camera: Camera, faces: Faces) -> tuple[Image32, Image32]:
+def _floor(
+    place: Hall, camera: Camera, faces: Faces, picture: Image.Image, half: float
+) -> tuple[Image32, Image32]:
     """Return linear floor colour (rows, columns, 3) and light (GROUPS, rows, columns)."""
-    site = place.site
-    picture = Floor(HALF, site.floor, generator(place.index, 1)).paint(place.markings)
-    fine = _warp(picture, TEXEL, camera)
-    coarse = _warp(picture.reduce(4), 4 * TEXEL, camera)
+    fine = _warp(picture, half, camera)
+    coarse = _warp(picture.reduce(4), half, camera)
     # Far rows skip texels, so thin lines would sparkle: fade to the averaged floor.
     matrix = camera.floor_homography()
     u, v = _grid(camera)
     w = np.maximum(-(matrix[2, 0] * u + matrix[2, 1] * v + matrix[2, 2]), 1e-3)
-    reach = site.height / w
-    fade = Image.fromarray((np.clip((reach - 9) / 6, 0, 1) * 255).astype(np.uint8))
+    reach = camera.position[2] / w
+    share = np.clip((reach * (HALF / half) - 9) / 6, 0, 1)
+    fade = Image.fromarray((share * 255).astype(np.uint8))
     mixed = np.asarray(Image.composite(coarse, fine, fade), dtype=np.float32) / 255
-    baked = bake_floor(place.lamps, faces, HALF)
-    light = [np.asarray(_warp(Image.fromarray(part), CELL, camera)) for part in baked]
+    baked = bake_floor(place.lamps, faces, half)
+    light = [np.asarray(_warp(Image.fromarray(part), half, camera)) for part in baked]
     return mixed * mixed, np.maximum(np.stack(light), 0.01)
 
 
@@ -159,13 +168,13 @@ def _paint_statics(
     light.reshape(GROUPS, -1)[:, spots] = np.maximum(shine, 0.01)
 
 
-def _beyond_walls(camera: Camera, rays: Image32) -> NDArray[np.bool_]:
+def _beyond_walls(camera: Camera, rays: Image32, half: float) -> NDArray[np.bool_]:
     """Tell which samples look past the hall's floor."""
     x, y, z = camera.position
     down = rays[..., 2]
     reach = -z / np.minimum(down, -1e-4)
-    outside = np.abs(x + rays[..., 0] * reach) > HALF
-    outside |= np.abs(y + rays[..., 1] * reach) > HALF
+    outside = np.abs(x + rays[..., 0] * reach) > half
+    outside |= np.abs(y + rays[..., 1] * reach) > half
     past: NDArray[np.bool_] = outside | (down > -1e-4)
     return past
 

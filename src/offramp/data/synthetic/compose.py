@@ -17,7 +17,7 @@ from offramp.data.synthetic.solids import IGNORE, OBSTACLE, Floats, Solid
 
 Image32 = NDArray[np.float32]
 _CLASSES = 4
-_SHADOW_STEP = 2  # Shadows are soft, so they are drawn at half size.
+_SHADOW_STEP = 3  # Shadows are soft, so they are drawn at a third of the size.
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,14 @@ def compose(
         light += weights[group] * scene.light[group]
         shine += weights[group] * scene.gloss[group]
     labels = scene.labels.copy()
-    if not things:
-        linear = scene.albedo * light[..., None] + shine[..., None]
-        return develop(linear, conditions, rng), labels
-    shade = 1 - scene.floor * _shadows(scene, things, weights)
-    linear = scene.albedo * (light * shade)[..., None] + (shine * shade)[..., None]
-    _draw(scene, things, weights, linear, labels)
+    if things:
+        shade = 1 - scene.floor * _shadows(scene, things, weights)
+        light *= shade
+        shine *= shade
+    linear = scene.albedo * light[..., None]
+    linear += shine[..., None]
+    if things:
+        _draw(scene, things, weights, linear, labels)
     return develop(linear, conditions, rng), labels
 
 
@@ -94,9 +96,7 @@ def _samples(
     wide = grid.shape[1]
     first = rows * (SAMPLES * wide) + columns * SAMPLES
     flat = grid.ravel()
-    return np.stack(
-        [flat[first + i * wide + j] for i in range(SAMPLES) for j in range(SAMPLES)]
-    )
+    return np.stack([flat[first + i * wide + j] for i in range(SAMPLES) for j in range(SAMPLES)])
 
 
 def _lit_colours(scene: Backdrop, faces: Faces, weights: Image32) -> Image32:
@@ -118,7 +118,7 @@ def _floor_shade(
         columns.astype(np.float32) + np.float32(0.5), rows.astype(np.float32) + np.float32(0.5)
     )
     height = scene.camera.position[2] + rays[:, 2] / np.maximum(near, 1e-3)
-    shade: Image32 = (0.62 + 0.38 * np.clip(height / 0.8, 0, 1)).astype(np.float32)
+    shade: Image32 = (0.62 + 0.38 * np.clip(height / scene.contact, 0, 1)).astype(np.float32)
     return shade
 
 
@@ -142,12 +142,15 @@ def _shadows(scene: Backdrop, things: Sequence[Thing], weights: Image32) -> Imag
     layers = [Image.new("L", size) for _ in range(3)]
     pens = [ImageDraw.Draw(layer) for layer in layers]
     for thing in things:
-        quads = np.concatenate([part.quads for part in thing.solids])
+        faces = Faces.of(thing.solids)
+        quads, normals = faces.quads[faces.layers == 0], faces.normals[faces.layers == 0]
         for rank, lamp in enumerate(lamps.strongest(np.asarray(thing.place), 2).tolist()):
             strength = float(weights[lamps.groups[lamp]] / max(float(weights.max()), 1e-3))
             fill = int(255 * min(1.0, strength))
-            _fill(scene, cast(quads, lamps.positions[lamp]), pens[rank], fill)
-        low = quads[quads[..., 2].min(axis=1) < 0.45]
+            # The lit faces of a closed solid throw its whole shadow.
+            lit = ((lamps.positions[lamp] - quads[:, 0]) * normals).sum(axis=1) > 0
+            _fill(scene, cast(quads[lit], lamps.positions[lamp]), pens[rank], fill)
+        low = quads[(quads[..., 2].min(axis=1) < 0.45) & (np.abs(normals[:, 2]) > 0.3)]
         _fill(scene, low[..., :2], pens[2], 255)
     scale = camera.width / 640 / _SHADOW_STEP
     taken = np.zeros((size[1], size[0]), dtype=np.float32)

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from offramp.data.synthetic.props import Model, carton, pick
-from offramp.data.synthetic.solids import OBSTACLE, PERSON, Colour, Floats, Point, Solid, loft
+from offramp.data.synthetic.solids import (
+    OBSTACLE,
+    PERSON,
+    Colour,
+    Floats,
+    Point,
+    Solid,
+    joined,
+    loft,
+)
 
 STRIDE = 1.35  # Metres per full walking cycle of two steps.
 
@@ -117,8 +126,8 @@ def person(outfit: Outfit, pose: Pose) -> Model:
         _arm(outfit, -1, pose.arms[0], pose.elbows[0]),
         _arm(outfit, 1, pose.arms[1], pose.elbows[1]),
     ]
-    parts = [*left, *right, *(_leaned(part, pose.lean, hip) for part in upper)]
-    return [_scaled(part.placed((0, 0, drop)), outfit.scale) for part in parts]
+    body = joined([*left, *right, _leaned(joined(upper), pose.lean, hip)])
+    return [_scaled(body.placed((0, 0, drop)), outfit.scale)]
 
 
 def carrier(outfit: Outfit, phase: float, rng: np.random.Generator) -> Model:
@@ -208,9 +217,9 @@ def _leaned(part: Solid, angle: float, hip: float) -> Solid:
     sin, cos = np.sin(angle), np.cos(angle)
     turn = np.array([[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]])
     lifted = part.placed((0, 0, -hip))
-    return Solid(
-        lifted.quads @ turn, part.colours, part.layers, part.grain, part.label
-    ).placed((0, 0, hip))
+    return Solid(lifted.quads @ turn, part.colours, part.layers, part.grain, part.label).placed(
+        (0, 0, hip)
+    )
 
 
 def _scaled(part: Solid, factor: float) -> Solid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -222,7 +223,7 @@ def _walls(site: Site, rng: np.random.Generator) -> Model:
         door = doors[int(rng.integers(len(doors)))]
         sin, cos = np.sin(turn * np.pi / 2), np.cos(turn * np.pi / 2)
         way = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-        for rib, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        for rib, (a, b) in enumerate(itertools.pairwise(edges.tolist())):
             shade = (1.0, 0.9, 0.72, 0.9)[rib % 4]
             in_gate = gate < a < gate + gate_wide
             gate_top = 2.2 if gate_wide < 2 else 3.4
@@ -245,9 +246,8 @@ def _fittings(rng: np.random.Generator) -> Model:
         for x in rng.uniform(-9, 9, 3).tolist():
             size = (float(rng.uniform(0.4, 0.9)), 0.2, float(rng.uniform(0.5, 1.1)))
             part = box(size, (x, HALF - 0.1, 1.2), (0.6, 0.62, 0.62), OBSTACLE)
-            model.append(
-                part.with_sticker(0, (0.2, 0.5, 0.8, 0.85), DARK).placed((0, 0, 0), turn * np.pi / 2)
-            )
+            part = part.with_sticker(0, (0.2, 0.5, 0.8, 0.85), DARK)
+            model.append(part.placed((0, 0, 0), turn * np.pi / 2))
     return model
 
 

@@ -12,8 +12,8 @@ from offramp.data.synthetic.raster import Faces
 from offramp.data.synthetic.solids import Floats
 
 GROUPS = 3  # Ambient light, lamps in even rows, lamps in odd rows.
-CELL = 0.06  # Metres per light-map cell.
-_SHADOW_BLUR = 0.10  # Metres; the tubes are long, so their shadows are soft.
+_CELLS = 366  # Light-map cells per floor edge.
+_SHADOW_BLUR = 0.0045  # Share of the floor edge; long tubes throw soft shadows.
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ def bake_floor(lamps: Lamps, faces: Faces, half: float) -> NDArray[np.float32]:
 
     Row 0 lies at y = -half metres, as in the floor texture.
     """
-    size = int(2 * half / CELL)
-    axis = ((np.arange(size, dtype=np.float32) + 0.5) * CELL - half).astype(np.float32)
+    size = _CELLS
+    axis = ((np.arange(size) + 0.5) * (2 * half / size) - half).astype(np.float32)
     points = np.zeros((size, size, 3), dtype=np.float32)
     points[..., 0], points[..., 1] = axis[None], axis[:, None]
     up = np.zeros_like(points)
@@ -101,18 +101,18 @@ def bake_floor(lamps: Lamps, faces: Faces, half: float) -> NDArray[np.float32]:
     for position, power, group in zip(lamps.positions, lamps.powers, lamps.groups, strict=True):
         lit = 1 - 0.95 * _mask(cast(quads, position), size, half, _SHADOW_BLUR)
         light[group] += lit * _from_lamp(points, up, position.astype(np.float32), float(power))
-    near_floor = quads[quads[..., 2].min(axis=1) < 0.7]
+    near_floor = quads[quads[..., 2].min(axis=1) < 0.064 * half]
     # Corners and gaps get less indirect light: darken around every footprint.
-    footprint = _mask(near_floor[..., :2], size, half, 0.05)
-    closed = np.maximum(footprint, _mask(near_floor[..., :2], size, half, 0.35))
+    footprint = _mask(near_floor[..., :2], size, half, 0.0023)
+    closed = np.maximum(footprint, _mask(near_floor[..., :2], size, half, 0.016))
     return light * (1 - 0.55 * closed)
 
 
 def _mask(polygons: Floats, size: int, half: float, blur: float) -> NDArray[np.float32]:
-    """Draw floor polygons (N, 4, 2) in metres and blur them, giving coverage in 0..1."""
+    """Draw floor polygons (N, 4, 2) in metres, blurred by a share of the floor edge."""
     picture = Image.new("L", (size, size))
     pen = ImageDraw.Draw(picture)
-    for corners in ((polygons + half) / CELL).reshape(-1, 8).tolist():
+    for corners in ((polygons + half) * (size / (2 * half))).reshape(-1, 8).tolist():
         pen.polygon(corners, fill=255)
-    soft = picture.filter(ImageFilter.GaussianBlur(blur / CELL))
+    soft = picture.filter(ImageFilter.GaussianBlur(blur * size))
     return np.asarray(soft, dtype=np.float32) / 255

@@ -17,6 +17,7 @@ from offramp.data.synthetic.solids import (
     Solid,
     bar,
     box,
+    joined,
     loft,
 )
 
@@ -106,8 +107,8 @@ def pallet(label: int = OBSTACLE) -> Model:
     """Build an empty euro pallet, 0.8 x 1.2 m."""
     model = [box((0.8, 0.1, 0.1), (0, y, 0), darker(WOOD, 0.7), label) for y in (-0.5, 0, 0.5)]
     for x in (-0.34, -0.17, 0.0, 0.17, 0.34):
-        model.append(box((0.12, 1.2, 0.03), (x, 0, 0.11), WOOD, label, grain=0.1))
-    return model
+        model.append(box((0.12, 1.2, 0.03), (x, 0, 0.11), WOOD, label, grain=0.1).on_layer(1))
+    return [joined(model)]
 
 
 def block(
@@ -153,17 +154,18 @@ def rack(rng: np.random.Generator, bays: int = 2) -> Model:
     blue, orange = (0.13, 0.24, 0.60), (0.88, 0.42, 0.10)
     length, depth = 2.6 * bays, 1.0
     levels = (0.15, 1.35, 2.5)
+    sides, heights = (-depth / 2, depth / 2), (0.5, 1.8)
     model: Model = []
     for bay in range(bays + 1):
         y = -length / 2 + 2.6 * bay
-        for x in (-depth / 2, depth / 2):
-            model.append(box((0.1, 0.1, 3.3), (x, y, 0), blue, OBSTACLE))
-        for z in (0.5, 1.8):
-            model.append(bar((-depth / 2, y, z), (depth / 2, y, z + 0.8), 0.05, blue, OBSTACLE))
+        model += [box((0.1, 0.1, 3.3), (x, y, 0), blue, OBSTACLE) for x in sides]
+        model += [
+            bar((sides[0], y, z), (sides[1], y, z + 0.8), 0.05, blue, OBSTACLE) for z in heights
+        ]
     for z in levels:
         model.append(box((depth, length, 0.04), (0, 0, z), WRAP, OBSTACLE))
-        for x in (-depth / 2 - 0.03, depth / 2 + 0.03):
-            model.append(box((0.05, length, 0.12), (x, 0, z - 0.06), orange, OBSTACLE))
+        beam = (0.05, length, 0.12)
+        model += [box(beam, (1.06 * x, 0, z - 0.06), orange, OBSTACLE) for x in sides]
         for bay in range(bays):
             model += _shelf_goods(rng, -length / 2 + 2.6 * bay, z + 0.04)
     return model
@@ -194,11 +196,9 @@ def pillar(rng: np.random.Generator) -> Model:
     colour = pick(rng, ((0.55, 0.60, 0.58), (0.62, 0.42, 0.32), (0.7, 0.69, 0.65)))
     width = float(rng.uniform(0.4, 0.55))
     model = [box((width, width, 8.0), (0, 0, 0), colour, OBSTACLE, grain=0.07)]
-    for step in range(7):
-        paint = HAZARD if step % 2 else DARK
-        model.append(
-            box((width + 0.02, width + 0.02, 0.18), (0, 0, 0.18 * step), paint, OBSTACLE)
-        )
+    band = (width + 0.02, width + 0.02, 0.18)
+    paints = (DARK, HAZARD)
+    model += [box(band, (0, 0, 0.18 * k), paints[k % 2], OBSTACLE) for k in range(7)]
     return model
 
 
@@ -242,9 +242,11 @@ def machine(rng: np.random.Generator) -> Model:
 def workbench(rng: np.random.Generator) -> Model:
     """Build a slatted table of 2 x 0.8 m with a few things on it."""
     legs = [(x, y) for x in (-0.34, 0.34) for y in (-0.9, 0.9)]
-    model = [box((0.06, 0.06, 0.8), (x, y, 0), STEEL, OBSTACLE) for x, y in legs]
+    parts = [box((0.06, 0.06, 0.8), (x, y, 0), STEEL, OBSTACLE) for x, y in legs]
     for x in np.linspace(-0.33, 0.33, 5).tolist():
-        model.append(box((0.15, 2.0, 0.05), (x, 0, 0.8), pick(rng, (WOOD,)), OBSTACLE, grain=0.1))
+        plank = box((0.15, 2.0, 0.05), (x, 0, 0.8), pick(rng, (WOOD,)), OBSTACLE, grain=0.1)
+        parts.append(plank.on_layer(1))
+    model = [joined(parts)]
     for y in rng.uniform(-0.8, 0.8, int(rng.integers(0, 3))).tolist():
         model.append(bin_box(rng, (0.35, 0.28, 0.2), (0.05, y, 0.85)))
     return model
@@ -255,9 +257,8 @@ def barrier(rng: np.random.Generator) -> Model:
     del rng
     paint = (0.90, 0.72, 0.08)
     model = [box((0.1, 0.1, 1.0), (0, y, 0), paint, OBSTACLE) for y in (-1.0, 0.0, 1.0)]
-    for z in (0.35, 0.82):
-        model.append(box((0.06, 2.0, 0.14), (0.05, 0, z), paint, OBSTACLE))
-    return model
+    rails = [box((0.06, 2.0, 0.14), (0.05, 0, z), paint, OBSTACLE) for z in (0.35, 0.82)]
+    return model + rails
 
 
 def cone(rng: np.random.Generator) -> Model:

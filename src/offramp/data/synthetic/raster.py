@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from offramp.data.synthetic.camera import Camera
-from offramp.data.synthetic.solids import Floats, Solid
+from offramp.data.synthetic.solids import Floats, Solid, cross
 
 SAMPLES = 2  # Samples per pixel edge: every pixel is the mean of SAMPLES ** 2 samples.
 _NEAR = 0.15  # Metres; faces that come closer to the camera are dropped.
@@ -43,7 +43,7 @@ class Faces:
         """Join at least one solid."""
         counts = [len(s.quads) for s in solids]
         quads = np.concatenate([s.quads for s in solids])
-        normals = np.cross(quads[:, 2] - quads[:, 0], quads[:, 3] - quads[:, 1])
+        normals = cross(quads[:, 2] - quads[:, 0], quads[:, 3] - quads[:, 1])
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
         return Faces(
             quads=quads,
@@ -79,7 +79,7 @@ class Raster:
         chosen = np.flatnonzero(seen)
         depth = screen[chosen, :, 2].mean(axis=1)
         chosen = chosen[np.lexsort((-depth, faces.layers[chosen], faces.parts[chosen]))]
-        planes = self._planes(faces).astype(np.float32)
+        planes = np.ascontiguousarray(self._planes(faces).T, dtype=np.float32)
         for part in np.split(chosen, np.flatnonzero(np.diff(faces.parts[chosen])) + 1):
             if len(part):
                 self._draw_part(part, pixels[part], planes)
@@ -113,10 +113,12 @@ class Raster:
             pen.polygon(corners, fill=index + 1)
         drawn = np.asarray(patch)
         area = (slice(low[1], high[1]), slice(low[0], high[0]))
-        plane = planes[drawn]
         u = np.arange(low[0], high[0], dtype=np.float32)
         v = np.arange(low[1], high[1], dtype=np.float32)[:, None]
-        near = plane[..., 0] * u + plane[..., 1] * v + plane[..., 2]
+        near = planes[0].take(drawn)
+        near *= u
+        near += planes[1].take(drawn) * v
+        near += planes[2].take(drawn)
         wins = near > self.nearness[area]
         np.copyto(self.nearness[area], near, where=wins)
         np.copyto(self.indices[area], drawn, where=wins)

@@ -58,6 +58,11 @@ def stream(seed: int, split: str, index: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(entropy))
 
 
+def difficulty_of(seed: int, split: str, index: int) -> float:
+    """Return the difficulty of a picture without rendering it."""
+    return float(stream(seed, split, index).random())
+
+
 def still(
     seed: int,
     split: str,
@@ -92,7 +97,9 @@ def clip(
     check_size(width, height)
     camera_of(0, [camera])
     if frames < 1 or fps < 1:
-        raise BadInput("clip length", expected="frames and fps of 1 or more", got=f"{frames}, {fps}")
+        raise BadInput(
+            "clip length", expected="frames and fps of 1 or more", got=f"{frames}, {fps}"
+        )
     return _frames(seed, camera, frames, fps, width, height)
 
 

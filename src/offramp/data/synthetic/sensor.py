@@ -59,11 +59,11 @@ class Conditions:
             weights=(low * (1 - 0.25 * dim), low * even, low * odd),
             tint=(1 + warm, 1.0, 1 - warm),
             gain=float(1.08 + 0.2 * (t[3] - 0.5) + 0.25 * dim * t[4]),
-            noise=1.1 + 9.0 * dim * (0.4 + 0.6 * t[5]),
+            noise=1.1 + 7.5 * dim * (0.4 + 0.6 * t[5]),
             blur=0.3 + 0.65 * hard * t[6],
             smear=int(hard > 0.55 and t[7] < 0.3) * 2,
             haze=0.005 + 0.06 * hard**2 * t[8],
-            glare=(max(0.0, hard - 0.35) * 1.1 * float(t[9] < 0.55), t[10], 0.5 * t[11]),
+            glare=(max(0.0, hard - 0.35) * 0.75 * float(t[9] < 0.55), t[10], 0.5 * t[11]),
         )
 
 
@@ -71,14 +71,16 @@ def develop(linear: Image32, conditions: Conditions, rng: np.random.Generator) -
     """Turn linear light (H, W, 3) into a uint8 picture; `linear` is overwritten."""
     height, width, _ = linear.shape
     glare, x, y = conditions.glare
-    linear *= _falloff(width, height)[..., None] * np.float32(conditions.gain)
-    linear *= np.asarray(conditions.tint, dtype=np.float32) * np.float32(1 - conditions.haze)
+    direct = np.float32(conditions.gain * (1 - conditions.haze))
+    linear *= (_falloff(width, height) * direct)[..., None]
+    scattered = np.float32(0.6 * conditions.haze)
     if glare > 0:
-        linear += _flare(width, height, x, y, glare)[..., None] * np.float32([1.0, 0.97, 0.88])
-    linear += np.float32(conditions.haze * 0.6)
+        linear += (_flare(width, height, x, y, glare) + scattered)[..., None]
+    else:
+        linear += scattered
     # A square root stands for the tone curve; it also makes shot noise uniform.
     np.sqrt(linear, out=linear)
-    linear *= 255
+    linear *= 255 * np.sqrt(np.asarray(conditions.tint, dtype=np.float32))
     np.minimum(linear, 255, out=linear)
     picture = Image.fromarray(linear.astype(np.uint8))
     if conditions.smear:
@@ -87,9 +89,7 @@ def develop(linear: Image32, conditions: Conditions, rng: np.random.Generator) -
     return _noisy(np.asarray(picture), conditions.noise, rng)
 
 
-def _noisy(
-    picture: NDArray[np.uint8], sigma: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def _noisy(picture: NDArray[np.uint8], sigma: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Add noise of `sigma` grey levels, cut from a fixed tile at a random place."""
     height, width, _ = picture.shape
     tile = _noise_tile()

@@ -15,7 +15,16 @@ Point = tuple[float, float, float]
 FLOOR, PERSON, VEHICLE, OBSTACLE, IGNORE = 0, 1, 2, 3, 255
 
 _CORNERS = np.array(
-    [[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0], [-1, -1, 2], [1, -1, 2], [1, 1, 2], [-1, 1, 2]],
+    [
+        [-1, -1, 0],
+        [1, -1, 0],
+        [1, 1, 0],
+        [-1, 1, 0],
+        [-1, -1, 2],
+        [1, -1, 2],
+        [1, 1, 2],
+        [-1, 1, 2],
+    ],
     dtype=np.float64,
 )
 # Counter-clockwise seen from outside: rear, right, front, left, top, bottom.
@@ -45,13 +54,15 @@ class Solid:
 
     def placed(self, at: Point, heading: float = 0.0) -> Solid:
         """Turn the solid about z by `heading` radians clockwise, then move it by `at` metres."""
+        if heading == 0.0:
+            return replace(self, quads=self.quads + np.asarray(at))
         sin, cos = np.sin(heading), np.cos(heading)
         turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
         return replace(self, quads=self.quads @ turn + np.asarray(at))
 
-    def labelled(self, label: int) -> Solid:
-        """Return the same solid in another class."""
-        return replace(self, label=label)
+    def on_layer(self, layer: int) -> Solid:
+        """Return the same solid, painted after all lower layers it is joined with."""
+        return replace(self, layers=np.full(len(self.quads), layer))
 
     def with_sticker(
         self, side: int, area: tuple[float, float, float, float], colour: Colour, layer: int = 1
@@ -83,6 +94,20 @@ def solid(quads: Floats, colours: Floats, label: int, grain: float = 0.05) -> So
     )
 
 
+def joined(parts: Sequence[Solid]) -> Solid:
+    """Join solids of one class into one, which is drawn faster but sorted by face depth only.
+
+    That is right for small parts; layers of the parts are kept.
+    """
+    return Solid(
+        quads=np.concatenate([part.quads for part in parts]),
+        colours=np.concatenate([part.colours for part in parts]),
+        layers=np.concatenate([part.layers for part in parts]),
+        grain=np.concatenate([part.grain for part in parts]),
+        label=parts[0].label,
+    )
+
+
 def box(
     size: Point,
     at: Point,
@@ -103,7 +128,11 @@ def box(
     colours = np.tile(np.asarray(colour, dtype=np.float64), (6, 1))
     if top is not None:
         colours[TOP] = top
-    return solid(corners[_SIDES], colours, label, grain).placed(at, heading)
+    made = solid(corners[_SIDES], colours, label, grain)
+    if heading == 0.0:
+        made.quads[...] += at
+        return made
+    return made.placed(at, heading)
 
 
 def bar(start: Point, end: Point, thick: float, colour: Colour, label: int) -> Solid:
@@ -137,8 +166,11 @@ def loft(
     centres = np.asarray(path, dtype=np.float64)
     spread = np.array([r if isinstance(r, tuple) else (r, r) for r in radii])
     rings = _rings(centres, spread, sides, np.asarray(side_axis, dtype=np.float64))
-    after = np.roll(rings, -1, axis=1)
-    walls = np.stack([rings[:-1], after[:-1], after[1:], rings[1:]], axis=2).reshape(-1, 4, 3)
+    after = rings[:, [*range(1, sides), 0]]
+    walls = np.empty((len(centres) - 1, sides, 4, 3))
+    walls[:, :, 0], walls[:, :, 1] = rings[:-1], after[:-1]
+    walls[:, :, 2], walls[:, :, 3] = after[1:], rings[1:]
+    walls = walls.reshape(-1, 4, 3)
     paint = np.repeat(np.asarray(colours, dtype=np.float64), sides, axis=0)
     if caps:
         ends = [_lid(rings[0][::-1]), _lid(rings[-1])]
@@ -149,16 +181,28 @@ def loft(
     return solid(walls, paint, label, grain)
 
 
+def cross(a: Floats, b: Floats) -> Floats:
+    """Return the cross product (..., 3); on short arrays faster than the library's."""
+    ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
+    bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
+    product = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    product[..., 0] = ay * bz - az * by
+    product[..., 1] = az * bx - ax * bz
+    product[..., 2] = ax * by - ay * bx
+    return product
+
+
 def _rings(centres: Floats, spread: Floats, sides: int, side_axis: Floats) -> Floats:
     """Return ring corners (K, sides, 3), counter-clockwise seen from the end of the path."""
     steps = np.diff(centres, axis=0)
     ways = np.concatenate([steps[:1], steps[1:] + steps[:-1], steps[-1:]])
-    ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-9)
+    ways /= np.maximum(np.sqrt((ways * ways).sum(axis=1, keepdims=True)), 1e-9)
     first = side_axis - ways * (ways @ side_axis)[:, None]
-    weak = np.linalg.norm(first, axis=1) < 1e-3
-    first[weak] = np.cross(ways[weak], (0.0, 0.6, 0.8))
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    second = np.cross(ways, first)
+    weak = (first * first).sum(axis=1) < 1e-6
+    if weak.any():
+        first[weak] = cross(ways[weak], np.array([0.0, 0.6, 0.8]))
+    first /= np.sqrt((first * first).sum(axis=1, keepdims=True))
+    second = cross(ways, first)
     angle = (np.arange(sides) + 0.5) * (2 * np.pi / sides)
     along = np.cos(angle)[None, :, None] * (first * spread[:, :1])[:, None]
     across = np.sin(angle)[None, :, None] * (second * spread[:, 1:])[:, None]
@@ -168,10 +212,6 @@ def _rings(centres: Floats, spread: Floats, sides: int, side_axis: Floats) -> Fl
 
 def _lid(ring: Floats) -> Floats:
     """Cut a ring (sides, 3) into quads (sides / 2 - 1, 4, 3)."""
-    count = len(ring)
-    return np.stack(
-        [
-            np.stack([ring[0], ring[i], ring[i + 1], ring[i + 2]])
-            for i in range(1, count - 2, 2)
-        ]
-    )
+    corners = [[0, i, i + 1, i + 2] for i in range(1, len(ring) - 2, 2)]
+    quads: Floats = ring[corners]
+    return quads

@@ -86,10 +86,9 @@ class Floor:
         pitch = float(self.rng.choice([3.0, 4.0, 5.0]))
         start = -self.half + float(self.rng.uniform(0.5, pitch))
         for offset in np.arange(start, self.half, pitch).tolist():
-            for a, b in (((-self.half, offset), (self.half, offset)),) + (
-                ((offset, -self.half), (offset, self.half)),
-            ):
-                pen.line([self._texel(*a), self._texel(*b)], fill=dark, width=2)
+            low, high = -self.half, self.half
+            pen.line([self._texel(low, offset), self._texel(high, offset)], fill=dark, width=2)
+            pen.line([self._texel(offset, low), self._texel(offset, high)], fill=dark, width=2)
         for _ in range(int(self.rng.integers(3, 7))):
             self._crack(pen, dark)
         return base
@@ -184,14 +183,9 @@ def _frame(rect: Rect, thick: float) -> list[Rect]:
 
 def _zebra(rect: Rect) -> list[Rect]:
     left, bottom, right, top = rect
-    bars: list[Rect] = []
     if top - bottom > right - left:
-        for y in np.arange(bottom, top - 0.4, 0.95).tolist():
-            bars.append((left, y, right, y + 0.5))
-    else:
-        for x in np.arange(left, right - 0.4, 0.95).tolist():
-            bars.append((x, bottom, x + 0.5, top))
-    return bars
+        return [(left, y, right, y + 0.5) for y in np.arange(bottom, top - 0.4, 0.95).tolist()]
+    return [(x, bottom, x + 0.5, top) for x in np.arange(left, right - 0.4, 0.95).tolist()]
 
 
 def _stripes(rect: Rect) -> list[list[tuple[float, float]]]:

@@ -170,9 +170,7 @@ def _vehicle(ground: Ground, rng: np.random.Generator) -> list[Thing]:
     return []
 
 
-def _on_lane(
-    ground: Ground, wide: float, rng: np.random.Generator
-) -> tuple[float, float, float]:
+def _on_lane(ground: Ground, wide: float, rng: np.random.Generator) -> tuple[float, float, float]:
     """Draw a place on the right-hand half of a random lane and the heading there."""
     lanes = ground.scene.hall.lanes
     left, bottom, right, top = lanes[int(rng.integers(len(lanes)))]

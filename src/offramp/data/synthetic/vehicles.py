@@ -31,6 +31,7 @@ from offramp.data.synthetic.solids import (
     Solid,
     bar,
     box,
+    joined,
     loft,
 )
 
@@ -85,10 +86,11 @@ def cart(rng: np.random.Generator) -> Model:
     """Build a platform cart with a handle at the rear and a load."""
     paint = pick(rng, _CARTS)
     model = [box((0.72, 1.15, 0.06), (0, 0, 0.22), paint, VEHICLE, top=darker(paint, 1.25))]
+    frame = [bar((-0.3, -0.68, 1.0), (0.3, -0.68, 1.0), 0.04, DARK, VEHICLE)]
     for x in (-0.28, 0.28):
-        model += [wheel(x, y, 0.1, 0.06) for y in (-0.42, 0.42)]
-        model.append(bar((x, -0.56, 0.25), (x, -0.68, 1.0), 0.035, STEEL, VEHICLE))
-    model.append(bar((-0.3, -0.68, 1.0), (0.3, -0.68, 1.0), 0.04, DARK, VEHICLE))
+        frame += [wheel(x, y, 0.1, 0.06) for y in (-0.42, 0.42)]
+        frame.append(bar((x, -0.56, 0.25), (x, -0.68, 1.0), 0.035, STEEL, VEHICLE))
+    model.append(joined(frame))
     if rng.random() < 0.3:
         model.append(block(rng, (0.62, 0.9, float(rng.uniform(0.3, 0.8))), 0.28, VEHICLE))
     elif rng.random() < 0.85:
@@ -105,8 +107,9 @@ def pushed_cart(rng: np.random.Generator, pusher: Model) -> Model:
 def forklift(rng: np.random.Generator) -> Model:
     """Build a counterbalance truck of about 1.15 x 2.9 m with mast, forks and mostly a driver."""
     paint = pick(rng, _TRUCKS)
-    model = [wheel(x, 0.55, 0.32, 0.2) for x in (-0.5, 0.5)]
-    model += [wheel(x, -0.95, 0.25, 0.18) for x in (-0.46, 0.46)]
+    wheels = [wheel(x, 0.55, 0.32, 0.2) for x in (-0.5, 0.5)]
+    wheels += [wheel(x, -0.95, 0.25, 0.18) for x in (-0.46, 0.46)]
+    model = [joined(wheels)]
     model.append(box((0.95, 1.9, 0.35), (0, -0.2, 0.18), darker(paint, 0.85), VEHICLE))
     weight = box((1.05, 0.7, 0.72), (0, -0.98, 0.35), paint, VEHICLE, taper=0.86)
     weight = weight.with_sticker(REAR, (0.1, 0.1, 0.9, 0.3), DARK)
@@ -130,20 +133,22 @@ def _cage() -> Model:
         model.append(bar((x, -0.85, 1.0), (x, -0.65, tall), 0.07, DARK, VEHICLE))
         model.append(bar((x, 0.55, 0.9), (x, 0.3, tall), 0.07, DARK, VEHICLE))
         model.append(bar((x, -0.65, tall), (x, 0.3, tall), 0.07, DARK, VEHICLE))
-    for y in np.linspace(-0.65, 0.3, 6).tolist():
-        model.append(bar((-0.45, y, tall), (0.45, y, tall), 0.05, DARK, VEHICLE))
-    return model
+    rungs = np.linspace(-0.65, 0.3, 6).tolist()
+    model += [bar((-0.45, y, tall), (0.45, y, tall), 0.05, DARK, VEHICLE) for y in rungs]
+    return [joined(model)]
 
 
 def _mast(rng: np.random.Generator) -> Model:
     """Build mast, carriage and forks, loaded in about half of the cases."""
-    model = [box((0.1, 0.14, 2.15), (x, 0.82, 0.1), darker(STEEL, 0.55), VEHICLE) for x in (-0.34, 0.34)]
-    for z in (0.35, 1.2, 2.15):
-        model.append(box((0.7, 0.08, 0.1), (0, 0.82, z), darker(STEEL, 0.5), VEHICLE))
+    paint = darker(STEEL, 0.55)
+    model = [box((0.1, 0.14, 2.15), (x, 0.82, 0.1), paint, VEHICLE) for x in (-0.34, 0.34)]
+    steel = darker(STEEL, 0.5)
+    model += [box((0.7, 0.08, 0.1), (0, 0.82, z), steel, VEHICLE) for z in (0.35, 1.2, 2.15)]
+    model = [joined(model)]
     lift = float(rng.choice([0.08, 0.15, 0.6]))
     model.append(box((0.9, 0.06, 0.45), (0, 0.94, lift), darker(STEEL, 0.6), VEHICLE))
-    for x in (-0.26, 0.26):
-        model.append(box((0.12, 1.05, 0.05), (x, 1.45, lift), STEEL, VEHICLE))
+    forks = [box((0.12, 1.05, 0.05), (x, 1.45, lift), STEEL, VEHICLE) for x in (-0.26, 0.26)]
+    model.append(joined(forks))
     if rng.random() < 0.5:
         load = [s.placed((0, 0, 0), np.pi / 2) for s in loaded_pallet(rng, VEHICLE)]
         model += [s.placed((0, 1.42, lift + 0.04)) for s in load]
@@ -153,7 +158,7 @@ def _mast(rng: np.random.Generator) -> Model:
 def tugger(rng: np.random.Generator) -> Model:
     """Build a compact tow tractor with a driver's stand and one trailer."""
     paint = pick(rng, _TRUCKS)
-    model = [wheel(x, y, 0.18, 0.12) for x in (-0.36, 0.36) for y in (0.5, 1.2)]
+    model = [joined([wheel(x, y, 0.18, 0.12) for x in (-0.36, 0.36) for y in (0.5, 1.2)])]
     hood = box((0.8, 0.75, 0.75), (0, 1.1, 0.15), paint, VEHICLE, taper=0.85)
     hood = hood.with_sticker(FRONT, (0.12, 0.55, 0.3, 0.75), (0.95, 0.95, 0.85))
     model.append(hood.with_sticker(FRONT, (0.7, 0.55, 0.88, 0.75), (0.95, 0.95, 0.85)))

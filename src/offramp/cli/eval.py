@@ -1,0 +1,82 @@
+"""`offramp eval`: accuracy, work and time on labelled images."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from offramp.cli.console import Json, macs_text, say, table, track, verb
+
+
+@verb
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
+    data: Annotated[Path, typer.Option(help="Data set: dataset.yaml or its folder.")],
+    split: Annotated[str, typer.Option(help="Which images.")] = "test",
+    engine: Annotated[str, typer.Option(help="Which engine.")] = "onnxruntime",
+    threads: Annotated[int | None, typer.Option(help="Threads of the engine.")] = None,
+    json: Json = False,
+) -> dict[str, Any]:
+    """Run a bundle on labelled images by its plan, and beside it without early exits."""
+    import numpy as np
+
+    from offramp.data.dataset import Dataset
+    from offramp.runtime.accuracy import Outcome, mean_macs
+    from offramp.runtime.accuracy import evaluate as evaluate_session
+    from offramp.runtime.session import Session
+
+    session = Session(bundle, engine, threads=threads)
+    dataset = Dataset.open(data)
+    early, full = evaluate_session(session, dataset, split, track)
+    manifest = session.bundle.manifest
+
+    def described(outcome: Outcome, macs: float) -> dict[str, Any]:
+        per_image = outcome.miou_per_image
+        p50, p95 = np.percentile(outcome.latency_ms, [50, 95])
+        return {
+            "miou": outcome.miou,
+            "miou_per_image": {
+                "mean": float(np.nanmean(per_image)),
+                "std": float(np.nanstd(per_image)),
+            },
+            "iou": {
+                name: None if np.isnan(value) else float(value)
+                for name, value in zip(manifest.model.names, outcome.iou, strict=True)
+            },
+            "macs": macs,
+            "latency_ms": {
+                "p50": float(p50),
+                "p95": float(p95),
+                "mean": float(outcome.latency_ms.mean()),
+            },
+        }
+
+    shares = np.bincount(early.taken, minlength=len(session.points)) / len(early.taken)
+    exit_share = dict(zip(session.points, shares.tolist(), strict=True))
+    result = {**described(early, mean_macs(session, early.taken)), "exit_share": exit_share}
+    whole = described(full, float(manifest.full_macs))
+    rows = [
+        [
+            name,
+            f"{100 * r['miou']:.2f} %",
+            f"{100 * r['miou_per_image']['mean']:.2f} ± {100 * r['miou_per_image']['std']:.2f} %",
+            macs_text(r["macs"]),
+            f"{r['latency_ms']['p50']:.2f} ms",
+            f"{r['latency_ms']['p95']:.2f} ms",
+        ]
+        for name, r in (("with early exits", result), ("full network", whole))
+    ]
+    say(table(["", "mIoU", "per image", "work", "p50", "p95"], rows), json)
+    taken = ", ".join(f"{point} {100 * share:.1f} %" for point, share in exit_share.items())
+    ious = ", ".join(
+        f"{n} {100 * v:.2f} %" if v is not None else f"{n} absent" for n, v in result["iou"].items()
+    )
+    say(f"exits taken: {taken}\nIoU: {ious}\n{len(early.taken)} images, {session.engine.label}", json)
+    size = manifest.model.size
+    return {
+        **result,
+        "full": whole,
+        "images": len(early.taken),
+        "engine": session.engine.label,
+        "size": list(size),
+    }

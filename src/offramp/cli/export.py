@@ -1,0 +1,40 @@
+"""`offramp export`: the bundle, after its parity check."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from offramp.cli.console import Json, say, verb
+
+
+@verb
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    plan: Annotated[Path, typer.Argument(help="Plan that a search wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    images: Annotated[int, typer.Option(help="Images of the parity check.", min=1)] = 16,
+    json: Json = False,
+) -> dict[str, Any]:
+    """Write a bundle, and compare its answers with the network's on real images."""
+    from offramp.core.plan import Plan
+    from offramp.data.images import read_image
+    from offramp.export import export as export_bundle
+    from offramp.training.run import Run
+
+    opened = Run.open(run)
+    read = Plan.load(plan)
+    data = opened.dataset
+    split = "calib" if "calib" in data.splits else "val"
+    frames = [read_image(sample.image) for sample in data.samples(split)[:images]]
+    bundle = export_bundle(opened.load_network(), read, frames, out)
+    parity = bundle.manifest.parity
+    say(
+        f"parity on {parity.images} images: {100 * parity.label_agreement:.3f} % of the labels "
+        f"agree, {100 * parity.same_exits:.0f} % of the images take the same exit,\n"
+        f"largest difference of a logit {parity.max_logit_difference:.1e}, "
+        f"of a score {parity.max_score_difference:.1e}\n"
+        f"bundle: {out} ({bundle.bytes / 1e6:.1f} MB)",
+        json,
+    )
+    return {"bundle": str(out), "bytes": bundle.bytes, "parity": parity.model_dump()}

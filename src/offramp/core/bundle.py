@@ -1,0 +1,164 @@
+"""A bundle: the deployable folder, opened only after every file in it has proved genuine.
+
+    NAME.offramp/
+      manifest.json       what network, which plan, which graphs, SHA-256 of every other file
+      segment_0.onnx      frame (uint8 1×H×W×3) -> values that later graphs take
+      head_0.onnx         feature -> logits (1×C×h×w), score
+      segment_1.onnx ...
+      decoder.onnx        logits, size -> labels (uint8 1×H×W)
+
+Where the plan stops short of the network's own end, one more segment and head lead there: never
+run unless asked for, they are what evaluation and monitoring compare the early exits with.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from offramp.core.errors import BundleError
+from offramp.core.files import read_json, sha256
+from offramp.core.model import ModelSpec
+from offramp.core.plan import Plan
+from offramp.core.spec import Spec
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+FRAME = "frame"
+"""The name of the value that enters the first segment: uint8 1×H×W×3."""
+
+
+class Graph(Spec):
+    """One ONNX file and the names of the values that it takes and gives, in order."""
+
+    file: str = Field(pattern=r"^[A-Za-z0-9_.-]+\.onnx$")
+    takes: tuple[str, ...]
+    gives: tuple[str, ...]
+
+
+class Parity(Spec):
+    """How close a bundle's answers came to those of the network that it was exported from.
+
+    Attributes:
+        images: how many real images were compared.
+        max_logit_difference: largest absolute difference of a logit.
+        max_score_difference: largest absolute difference of a score.
+        label_agreement: share of pixels with the same label.
+        same_exits: share of images that took the same exit.
+    """
+
+    images: int
+    max_logit_difference: float
+    max_score_difference: float
+    label_agreement: float
+    same_exits: float
+
+
+class Manifest(Spec):
+    """The content of `manifest.json`.
+
+    Attributes:
+        format: version of the layout.
+        model: what network it is.
+        plan: which exits, when to stop, what to expect.
+        segments: one graph per exit of the plan, and one to the network's own end if that is not
+            among them; a segment's first value feeds the exit's head.
+        heads: one graph per segment: feature -> logits, score.
+        decoder: logits and size -> labels.
+        files: SHA-256 of every file but the manifest.
+        path_macs: multiply-accumulates of an image that stops at each exit, heads that it read on
+            its way included.
+        full_macs: multiply-accumulates of the network without early exits.
+        parity: the comparison that ended the export.
+        versions: of the programs that made the bundle.
+    """
+
+    format: Literal[1] = FORMAT
+    model: ModelSpec
+    plan: Plan
+    segments: tuple[Graph, ...]
+    heads: tuple[Graph, ...]
+    decoder: Graph
+    files: dict[str, str]
+    path_macs: tuple[int, ...]
+    full_macs: int
+    parity: Parity
+    versions: dict[str, str]
+
+
+class Bundle:
+    """An opened bundle.
+
+    Args:
+        folder: where it is.
+        manifest: what it holds.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, folder: Path) -> "Bundle":
+        """Verify and open a bundle.
+
+        Raises:
+            BundleError: a file is missing, changed, extra or no plain file; or the manifest is
+                not understood.
+        """
+        file = folder / MANIFEST
+        if not file.is_file():
+            raise BundleError(
+                f"{folder} is not a bundle",
+                expected=f"a folder that holds {MANIFEST}",
+                repair="make one: offramp export RUN PLAN --out BUNDLE",
+            )
+        value = read_json(file)
+        _check_format(value, file)
+        manifest = Manifest.parse(value, str(file))
+        _check_files(folder, manifest)
+        return cls(folder, manifest)
+
+    @property
+    def bytes(self) -> int:
+        """The size of all files together."""
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
+    def path(self, graph: Graph) -> Path:
+        """Tell where a graph's file is."""
+        return self.folder / graph.file
+
+
+def _check_format(value: Any, file: Path) -> None:
+    if not isinstance(value, dict) or "format" not in value:
+        raise BundleError(f"{file} is not the manifest of a bundle")
+    if value["format"] != FORMAT:
+        raise BundleError(
+            f"{file} has a format that this version cannot read",
+            expected=str(FORMAT),
+            got=repr(value["format"])[:40],
+            repair="export the bundle again with this version",
+        )
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    """Compare the folder with the manifest's hashes, naming the first file that differs."""
+    listed = set(manifest.files)
+    graphs = [*manifest.segments, *manifest.heads, manifest.decoder]
+    unlisted = [graph.file for graph in graphs if graph.file not in listed]
+    if unlisted:
+        raise BundleError(f"{folder}: no hash is given of {unlisted[0]}")
+    present = {path.name for path in folder.iterdir()} - {MANIFEST}
+    for name in sorted(listed - present):
+        raise BundleError(f"{folder}: the file {name} is missing", repair=_REPAIR)
+    for name in sorted(present - listed):
+        raise BundleError(f"{folder}: the file {name} does not belong to it", repair=_REPAIR)
+    for name, expected in sorted(manifest.files.items()):
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(f"{folder}: {name} is not a plain file", repair=_REPAIR)
+        if sha256(path) != expected:
+            raise BundleError(f"{folder}: the file {name} was changed", repair=_REPAIR)
+
+
+_REPAIR = "copy or export the bundle again"

@@ -1,0 +1,1 @@
+"""Synthetic pictures with exact masks, drawn with numpy and Pillow alone."""

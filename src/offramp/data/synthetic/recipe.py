@@ -1,0 +1,163 @@
+"""Files of a synthetic data set: pictures, masks, tables and the data set file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from offramp.core.errors import BadInput
+from offramp.data.synthetic.scenes import Frame
+from offramp.data.synthetic.solids import IGNORE
+
+_LOG = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "calib", "test")
+_QUALITY = 92
+_MARKER = ".synthetic.json"  # Tells a previous output of this command from foreign files.
+_PART = ".part"  # Ending of files that are being written.
+
+Track = Callable[[Iterable[int], int, str], Iterable[int]]
+
+
+def untracked(items: Iterable[int], total: int, label: str) -> Iterable[int]:
+    """Return the items unchanged; the default for `track`."""
+    del total, label
+    return items
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name first, so that it is whole or absent."""
+    part = path.with_name(path.name + _PART)
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Describe one kind of data set and write it.
+
+    Attributes:
+        kind: Name of the kind.
+        comment: First line of the data set file.
+        names: Class names by index.
+        palette: Class colours by index.
+        render: Renders a picture from split and index.
+        camera: Names the camera of a picture from split and index.
+        difficulty: Returns the difficulty of a picture from split and index.
+    """
+
+    kind: str
+    comment: str
+    names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    render: Callable[[str, int], Frame]
+    camera: Callable[[str, int], str]
+    difficulty: Callable[[str, int], float]
+
+    def claim(self, out: Path, images: Mapping[str, int], size: Mapping[str, int]) -> None:
+        """Create the folder, or accept it when the same command made it."""
+        counts = {split: images[split] for split in SPLITS if images.get(split)}
+        order = json.dumps({"kind": self.kind, "images": counts, **size}, indent=1) + "\n"
+        if out.exists() and not out.is_dir():
+            raise BadInput(
+                "output folder cannot be created",
+                expected="a folder",
+                got=f"a file at {out}",
+                repair="choose another name",
+            )
+        marker = out / _MARKER
+        if marker.is_file() and marker.read_text(encoding="utf-8") != order:
+            raise BadInput(
+                "output folder holds another data set",
+                expected="one written with the same counts, size and seed",
+                got=str(out),
+                repair="choose another folder or repeat the first values",
+            )
+        foreign = [entry.name for entry in _entries(out) if entry.name != _MARKER + _PART]
+        if foreign and not marker.is_file():
+            raise BadInput(
+                "output folder is not empty",
+                expected="an empty folder or one that this command has written",
+                got=f"{out} with {sorted(foreign)[0]}",
+                repair="choose another folder",
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(marker, order.encode())
+        # Without this file the data set counts as incomplete until the run has ended.
+        (out / "dataset.yaml").unlink(missing_ok=True)
+
+    def write_splits(self, out: Path, images: Mapping[str, int], track: Track) -> None:
+        """Write the missing pictures of all splits, and their tables."""
+        for split in SPLITS:
+            count = images.get(split, 0)
+            if not count:
+                continue
+            for folder in ("images", "masks"):
+                (out / folder / split).mkdir(parents=True, exist_ok=True)
+            (out / "meta").mkdir(exist_ok=True)
+            rows = [self._row(out, split, index) for index in track(range(count), count, split)]
+            self._write_table(out / "meta" / f"{split}.csv", rows)
+            _LOG.info("wrote %d pictures of split %s", count, split)
+
+    def _row(self, out: Path, split: str, index: int) -> list[str]:
+        """Write one picture unless it is there, and return its row of the table."""
+        camera = self.camera(split, index)
+        stem = f"{split}_{index:04d}_{camera}"
+        picture = out / "images" / split / f"{stem}.jpg"
+        mask = out / "masks" / split / f"{stem}.png"
+        if picture.is_file() and mask.is_file():
+            with Image.open(mask) as kept:
+                labels = np.asarray(kept)
+        else:
+            frame = self.render(split, index)
+            labels = frame.labels
+            write_whole(picture, _encoded(frame.image, "JPEG", quality=_QUALITY))
+            write_whole(mask, _encoded(labels, "PNG", compress_level=4))
+        counts = np.bincount(labels.ravel(), minlength=IGNORE + 1)
+        shares = [f"{counts[k] / labels.size:.5f}" for k in (*range(len(self.names)), IGNORE)]
+        return [picture.name, camera, f"{self.difficulty(split, index):.4f}", *shares]
+
+    def _write_table(self, path: Path, rows: list[list[str]]) -> None:
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        classes = [f"{name}_frac" for name in (*self.names, "ignore")]
+        table.writerow(["file", "camera", "difficulty", *classes])
+        table.writerows(rows)
+        write_whole(path, text.getvalue().encode())
+
+    def finish(self, out: Path, images: Mapping[str, int], videos: Mapping[str, int]) -> Path:
+        """Write the data set file last; `videos` maps clip names to frames per second."""
+        lines = [self.comment, "path: ."]
+        lines += [f"{split}: images/{split}" for split in SPLITS if images.get(split)]
+        lines += ["names:", *(f"  {k}: {name}" for k, name in enumerate(self.names))]
+        lines += [f"ignore_index: {IGNORE}", "palette:"]
+        lines += [f"  {k}: {list(colour)}" for k, colour in enumerate(self.palette)]
+        if videos:
+            lines.append("videos:")
+        for name, fps in videos.items():
+            folder = f"videos/{name}"
+            files = f"video: {folder}/frames.mp4, masks: {folder}/masks.npz, fps: {fps}"
+            lines.append(f"  {name}: {{{files}}}")
+        path = out / "dataset.yaml"
+        write_whole(path, ("\n".join(lines) + "\n").encode())
+        return path
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _encoded(pixels: NDArray[np.uint8], form: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return buffer.getvalue()

@@ -1,0 +1,157 @@
+"""Write pieces of a multi-exit network as ONNX graphs of fixed size, batch 1."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import TensorProto, helper
+from torch import Tensor, nn
+
+from offramp.core.bundle import FRAME, Graph
+from offramp.core.score import ScoreSpec
+from offramp.models.network import MultiExitNetwork, State
+from offramp.models.split import IMAGE
+
+OPSET = 18
+LOGITS, SCORE, SIZE, LABELS = "logits", "score", "size", "labels"
+
+
+class Span(nn.Module):
+    """The segments from `first` to `last` as one, normalisation included where it is the start.
+
+    Args:
+        network: what is exported.
+        first: index of the first segment.
+        last: index of the last segment.
+    """
+
+    def __init__(self, network: MultiExitNetwork, first: int, last: int) -> None:
+        super().__init__()
+        self.network = network
+        self.first = first
+        self.last = last
+        segments = list(network.segments)
+        inside = segments[first : last + 1]
+        produced = [name for segment in inside for name in segment.gives]
+        wanted = {name for segment in segments[last + 1 :] for name in segment.takes}
+        takes = dict.fromkeys(
+            name for segment in inside for name in segment.takes if name not in produced
+        )
+        feature = inside[-1].gives[0]
+        live = [name for name in dict.fromkeys(produced) if name in wanted and name != feature]
+        if first == 0 and IMAGE in wanted:
+            live.append(IMAGE)
+        self.takes = (FRAME,) if first == 0 else tuple(takes)
+        self.gives = (feature, *live)
+
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """Map the values `takes` to the values `gives`, both in order."""
+        if self.first == 0:
+            state = self.network.begin(values[0])
+            seen = dict(state.values)
+        else:
+            seen = dict(zip(self.takes, values, strict=True))
+            state = State(seen, values[0])
+        for index in range(self.first, self.last + 1):
+            segment = self.network.segments[index]
+            given = segment(*(seen[name] for name in segment.takes))
+            seen.update(zip(segment.gives, given, strict=True))
+        return tuple(seen[name] for name in self.gives)
+
+
+class ScoredHead(nn.Module):
+    """A head with its score: feature N×D×h×w to logits N×C×h×w and score N."""
+
+    def __init__(
+        self, network: MultiExitNetwork, index: int, head: str, score: ScoreSpec
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.index = index
+        self.head = head
+        self.score = score
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """Read the head."""
+        reading = self.network.read(self.index, State({}, feature), self.head, [self.score])
+        return reading.logits, reading.scores[self.score.name]
+
+
+def write_span(
+    span: Span, values: Sequence[Tensor], file: Path
+) -> tuple[Graph, tuple[Tensor, ...]]:
+    """Write a span; returns its description and what it gives for `values`."""
+    _write(span, tuple(values), file, span.takes, span.gives)
+    with torch.inference_mode():
+        given = span(*values)
+    return Graph(file=file.name, takes=span.takes, gives=span.gives), given
+
+
+def write_head(head: ScoredHead, feature: Tensor, feature_name: str, file: Path) -> Graph:
+    """Write a head with its score."""
+    _write(head, (feature,), file, (feature_name,), (LOGITS, SCORE))
+    return Graph(file=file.name, takes=(feature_name,), gives=(LOGITS, SCORE))
+
+
+def write_decoder(classes: int, file: Path) -> Graph:
+    """Write the decoder: logits 1×C×h×w and size (int64: height, width) to labels uint8 1×H×W.
+
+    The same arithmetic as `MultiExitNetwork.decode`: bilinear, pixel centres aligned, best class.
+    """
+    shape = helper.make_tensor("leading", TensorProto.INT64, [2], [1, classes])
+    nodes = [
+        helper.make_node("Concat", ["leading", SIZE], ["sizes"], axis=0),
+        helper.make_node(
+            "Resize",
+            [LOGITS, "", "", "sizes"],
+            ["enlarged"],
+            mode="linear",
+            coordinate_transformation_mode="half_pixel",
+        ),
+        helper.make_node("ArgMax", ["enlarged"], ["best"], axis=1, keepdims=0),
+        helper.make_node("Cast", ["best"], [LABELS], to=TensorProto.UINT8),
+    ]
+    takes = [
+        helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, [1, classes, None, None]),
+        helper.make_tensor_value_info(SIZE, TensorProto.INT64, [2]),
+    ]
+    gives = [helper.make_tensor_value_info(LABELS, TensorProto.UINT8, [1, None, None])]
+    graph = helper.make_graph(nodes, "decoder", takes, gives, [shape])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(file))
+    return Graph(file=file.name, takes=(LOGITS, SIZE), gives=(LABELS,))
+
+
+def _write(
+    module: nn.Module,
+    values: tuple[Tensor, ...],
+    file: Path,
+    takes: Sequence[str],
+    gives: Sequence[str],
+) -> None:
+    """Export with torch's exporter, and keep its chatter off the terminal."""
+    quiet = logging.getLogger("torch.onnx")
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module.eval(),
+                values,
+                str(file),
+                input_names=list(takes),
+                output_names=list(gives),
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    finally:
+        quiet.setLevel(level)

@@ -1,0 +1,1 @@
+"""Run a bundle: engines and sessions. No torch."""

@@ -1,0 +1,110 @@
+"""ONNX Runtime on the CPU: one thread pool for all graphs of the process, and no spinning.
+
+Every session would otherwise bring a pool whose idle threads spin on the cores that the next
+graph needs: three times slower on two cores (RUNTIME §1.1).
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from offramp.core.bundle import FRAME, Bundle, Graph
+from offramp.core.errors import BadInput, BundleError
+from offramp.data.images import Array
+from offramp.runtime.engine import Reading, State
+
+_pool_threads = 0
+
+
+def share_pool(threads: int | None = None) -> int:
+    """Set up the process's thread pool once; returns its size.
+
+    Args:
+        threads: how many compute at a time; absent: as many as the process may use cores.
+
+    Raises:
+        BadInput: the pool exists already with another size.
+    """
+    global _pool_threads
+    wanted = threads or _pool_threads or len(os.sched_getaffinity(0))
+    if not _pool_threads:
+        onnxruntime.set_global_thread_pool_sizes(wanted, 1)
+        _pool_threads = wanted
+    if wanted != _pool_threads:
+        raise BadInput(
+            "the thread pool of this process cannot change its size",
+            expected=f"{_pool_threads} threads as before",
+            got=str(wanted),
+        )
+    return _pool_threads
+
+
+def load_graph(file: Path) -> onnxruntime.InferenceSession:
+    """Load one ONNX file into the shared pool.
+
+    Raises:
+        BundleError: ONNX Runtime cannot load it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.use_per_session_threads = False
+    options.intra_op_num_threads = 0
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
+        raise BundleError(f"{file} cannot be loaded", got=str(error).splitlines()[0]) from error
+
+
+class OnnxRuntimeEngine:
+    """A bundle's graphs in ONNX Runtime.
+
+    Args:
+        bundle: what to run.
+        threads: see `share_pool`.
+
+    Raises:
+        BundleError: a graph cannot be loaded.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        threads = share_pool(threads)
+        self.label = f"onnxruntime {onnxruntime.__version__}, {threads} threads"
+        manifest = bundle.manifest
+        self._size = manifest.model.size
+        self._segments = [(g, load_graph(bundle.path(g))) for g in manifest.segments]
+        self._heads = [(g, load_graph(bundle.path(g))) for g in manifest.heads]
+        self._decoder = load_graph(bundle.path(manifest.decoder))
+
+    def begin(self, frame: Array) -> State:
+        """Take a frame uint8 RGB H×W×3 of the bundle's input size."""
+        if frame.shape != (*self._size, 3):
+            expected = f"{self._size[0]}x{self._size[1]}x3"
+            raise BadInput("a frame of another size", expected=expected, got=str(frame.shape))
+        return State({FRAME: np.ascontiguousarray(frame)[None]})
+
+    def advance(self, index: int, state: State) -> State:
+        """Run segment `index`."""
+        graph, session = self._segments[index]
+        return State({**state.values, **_run(graph, session, state.values)})
+
+    def read(self, index: int, state: State) -> Reading:
+        """Ask the head of exit `index`."""
+        graph, session = self._heads[index]
+        logits, score = _run(graph, session, state.values).values()
+        return Reading(logits, float(score[0]))
+
+    def decode(self, logits: Any, size: tuple[int, int]) -> Array:
+        """Enlarge an answer to labels uint8 H×W of height and width `size`."""
+        feed = {"logits": logits, "size": np.array(size, dtype=np.int64)}
+        labels: Array = self._decoder.run(None, feed)[0][0]
+        return labels
+
+
+def _run(graph: Graph, session: Any, values: Any) -> dict[str, Any]:
+    feed = {name: values[name] for name in graph.takes}
+    return dict(zip(graph.gives, session.run(list(graph.gives), feed), strict=True))

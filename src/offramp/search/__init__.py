@@ -1,0 +1,6 @@
+"""Find the plan: arithmetic on the trace and the cost table, nothing else."""
+
+from offramp.search.goal import Goal
+from offramp.search.search import Found, Infeasible, search
+
+__all__ = ["Found", "Goal", "Infeasible", "search"]

@@ -1,4 +1,4 @@
-"""What verbs share: output as text or JSON, progress on standard error, errors without traceback."""
+"""What verbs share: text or JSON, progress on standard error, errors without a traceback."""
 
 import json
 import logging
@@ -29,8 +29,17 @@ P = ParamSpec("P")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
+TRAIN_LIBRARIES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+    "matplotlib",
+)
+
 _errors = Console(stderr=True)
-_depth = 0
 
 
 def verb(function: Callable[P, dict[str, Any]]) -> Callable[P, None]:
@@ -38,7 +47,6 @@ def verb(function: Callable[P, dict[str, Any]]) -> Callable[P, None]:
 
     The function returns the JSON object; it prints its own text unless `json` is among its
     arguments and true. Exit status 1: the work failed; 2: bad input; 130: interrupted.
-    A verb that another verb calls raises instead of exiting.
     """
 
     @wraps(function)
@@ -49,8 +57,8 @@ def verb(function: Callable[P, dict[str, Any]]) -> Callable[P, None]:
             result = function(*args, **kwargs)
         except BadInput as error:
             _fail(str(error), 2)
-        except MissingExtra as error:
-            _fail(str(error), 2)
+        except ModuleNotFoundError as error:
+            _fail(str(error if isinstance(error, MissingExtra) else _missing(error)), 2)
         except OfframpError as error:
             _fail(str(error), 1)
         except KeyboardInterrupt:
@@ -122,6 +130,14 @@ def _bar() -> Progress:
     )
 
 
+def _missing(error: ModuleNotFoundError) -> Exception:
+    """Name the extra that brings a library; another missing module is a fault of our own."""
+    library = (error.name or "").split(".")[0]
+    if library not in TRAIN_LIBRARIES:
+        raise error
+    return MissingExtra(library, "train", "this verb")
+
+
 def _fail(message: str, status: int) -> None:
     _errors.print(f"offramp: {message}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(status)
@@ -139,9 +155,4 @@ def _set_up_logging() -> None:
     own.handlers[:] = [handler]
     own.setLevel(logging.INFO)
     own.propagate = False
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "torch.onnx"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    for name in [*logging.root.manager.loggerDict]:
-        if name.startswith("lightning"):
-            logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")

@@ -1,11 +1,16 @@
 """`offramp eval`: accuracy, work and time on labelled images."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from offramp.cli.console import Json, macs_text, say, table, track, verb
+from offramp.core.progress import Track
+
+if TYPE_CHECKING:
+    from offramp.data.dataset import Dataset
+    from offramp.runtime.session import Session
 
 
 @verb
@@ -18,16 +23,40 @@ def evaluate(
     json: Json = False,
 ) -> dict[str, Any]:
     """Run a bundle on labelled images by its plan, and beside it without early exits."""
-    import numpy as np
-
     from offramp.data.dataset import Dataset
-    from offramp.runtime.accuracy import Outcome, mean_macs
-    from offramp.runtime.accuracy import evaluate as evaluate_session
     from offramp.runtime.session import Session
 
     session = Session(bundle, engine, threads=threads)
-    dataset = Dataset.open(data)
-    early, full = evaluate_session(session, dataset, split, track)
+    result = described_evaluation(session, Dataset.open(data), split, track)
+    rows = [
+        [
+            name,
+            f"{100 * r['miou']:.2f} %",
+            f"{100 * r['miou_per_image']['mean']:.2f} ± {100 * r['miou_per_image']['std']:.2f} %",
+            macs_text(r["macs"]),
+            f"{r['latency_ms']['p50']:.2f} ms",
+            f"{r['latency_ms']['p95']:.2f} ms",
+        ]
+        for name, r in (("with early exits", result), ("full network", result["full"]))
+    ]
+    say(table(["", "mIoU", "per image", "work", "p50", "p95"], rows), json)
+    taken = ", ".join(f"{p} {100 * share:.1f} %" for p, share in result["exit_share"].items())
+    ious = ", ".join(
+        f"{n} {100 * v:.2f} %" if v is not None else f"{n} absent" for n, v in result["iou"].items()
+    )
+    say(f"exits taken: {taken}\nIoU: {ious}\n{result['images']} images, {result['engine']}", json)
+    return result
+
+
+def described_evaluation(
+    session: "Session", data: "Dataset", split: str, track: Track
+) -> dict[str, Any]:
+    """Evaluate a session, and describe the outcome as `eval --json` prints it."""
+    import numpy as np
+
+    from offramp.runtime.accuracy import Outcome, evaluate, mean_macs
+
+    early, full = evaluate(session, data, split, track)
     manifest = session.bundle.manifest
 
     def described(outcome: Outcome, macs: float) -> dict[str, Any]:
@@ -52,31 +81,12 @@ def evaluate(
         }
 
     shares = np.bincount(early.taken, minlength=len(session.points)) / len(early.taken)
-    exit_share = dict(zip(session.points, shares.tolist(), strict=True))
-    result = {**described(early, mean_macs(session, early.taken)), "exit_share": exit_share}
-    whole = described(full, float(manifest.full_macs))
-    rows = [
-        [
-            name,
-            f"{100 * r['miou']:.2f} %",
-            f"{100 * r['miou_per_image']['mean']:.2f} ± {100 * r['miou_per_image']['std']:.2f} %",
-            macs_text(r["macs"]),
-            f"{r['latency_ms']['p50']:.2f} ms",
-            f"{r['latency_ms']['p95']:.2f} ms",
-        ]
-        for name, r in (("with early exits", result), ("full network", whole))
-    ]
-    say(table(["", "mIoU", "per image", "work", "p50", "p95"], rows), json)
-    taken = ", ".join(f"{point} {100 * share:.1f} %" for point, share in exit_share.items())
-    ious = ", ".join(
-        f"{n} {100 * v:.2f} %" if v is not None else f"{n} absent" for n, v in result["iou"].items()
-    )
-    say(f"exits taken: {taken}\nIoU: {ious}\n{len(early.taken)} images, {session.engine.label}", json)
-    size = manifest.model.size
     return {
-        **result,
-        "full": whole,
+        **described(early, mean_macs(session, early.taken)),
+        "exit_share": dict(zip(session.points, shares.tolist(), strict=True)),
+        "full": described(full, float(manifest.full_macs)),
         "images": len(early.taken),
+        "split": split,
         "engine": session.engine.label,
-        "size": list(size),
+        "size": list(manifest.model.size),
     }

@@ -18,16 +18,12 @@ def export(
 ) -> dict[str, Any]:
     """Write a bundle, and compare its answers with the network's on real images."""
     from offramp.core.plan import Plan
-    from offramp.data.images import read_image
     from offramp.export import export as export_bundle
     from offramp.training.run import Run
 
     opened = Run.open(run)
     read = Plan.load(plan)
-    data = opened.dataset
-    split = "calib" if "calib" in data.splits else "val"
-    frames = [read_image(sample.image) for sample in data.samples(split)[:images]]
-    bundle = export_bundle(opened.load_network(), read, frames, out)
+    bundle = export_bundle(opened.load_network(), read, opened.frames(images), out)
     parity = bundle.manifest.parity
     say(
         f"parity on {parity.images} images: {100 * parity.label_agreement:.3f} % of the labels "

@@ -2,9 +2,16 @@
 
 import typer
 
+from offramp.cli import data
+from offramp.cli.bench import bench
+from offramp.cli.demo import demo
 from offramp.cli.eval import evaluate
 from offramp.cli.export import export
+from offramp.cli.models import models
+from offramp.cli.profile import profile
 from offramp.cli.record import record
+from offramp.cli.report import report
+from offramp.cli.run import run
 from offramp.cli.search import search
 from offramp.cli.train import train
 
@@ -15,18 +22,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-
-@app.callback()
-def root() -> None:
-    """Take no options of its own: every verb has its own."""
-
-
+app.command("demo")(demo)
+app.command("models")(models)
+app.add_typer(data.app, name="data")
+app.command("profile")(profile)
 app.command("train")(train)
 app.command("record")(record)
 app.command("search")(search)
 app.command("export")(export)
 app.command("eval")(evaluate)
+app.command("run")(run)
+app.command("bench")(bench)
+app.command("report")(report)
 
 
 def main() -> None:

@@ -16,20 +16,12 @@ def record(
     json: Json = False,
 ) -> dict[str, Any]:
     """Read every head on every image, and measure what each piece of the network costs."""
-    from offramp.core.files import write_text
-    from offramp.evaluation import record as record_trace
-    from offramp.profiling.latency import measure
+    from offramp.profiling.record import record_run
     from offramp.training.run import Run
 
     opened = Run.open(run)
-    network = opened.load_network()
-    data = opened.dataset
-    trace = record_trace(network, data, split, track)
-    frame = data.read(data.samples(split)[0])[0].shape[:2]
-    costs = measure(network, (frame[0], frame[1]), threads=threads, track=track)
-    trace.save(opened.trace_file)
-    write_text(opened.costs_file, costs.model_dump_json(indent=2) + "\n")
-    exits = []
+    trace, costs = record_run(opened, split, threads=threads, track=track)
+    exits: list[dict[str, Any]] = []
     for row, (point, head) in enumerate(trace.exits):
         cost = costs.of([(point, head)])
         exits.append(

@@ -1,6 +1,7 @@
 """`offramp search`: the optimal plan, and the frontier."""
 
-from enum import Enum
+from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 from offramp.cli.console import Json, macs_text, say, table, track, verb
 
 
-class SettingName(str, Enum):
+class SettingName(StrEnum):
     """The inference settings of MESS §5.1."""
 
     budgeted = "budgeted"
@@ -17,7 +18,7 @@ class SettingName(str, Enum):
     input_dependent = "input-dependent"
 
 
-class CostName(str, Enum):
+class CostName(StrEnum):
     """What cheapest counts."""
 
     macs = "macs"
@@ -41,7 +42,7 @@ def search(
 ) -> dict[str, Any]:
     """Judge every configuration on the trace, and write the best as a plan."""
     from offramp.core.costs import Costs
-    from offramp.core.files import read_json, write_json
+    from offramp.core.files import read_json
     from offramp.metrics.trace import Trace
     from offramp.search import Goal
     from offramp.search import search as search_plan
@@ -60,12 +61,7 @@ def search(
     found = search_plan(trace, costs, goal, track)
     plan = found.plan
     file = out or run / "plans" / f"{setting.value}.json"
-    plan.save(file)
-    frontier = [
-        {"miou": p.miou, "macs": p.macs, "latency_ms": p.latency_ms, "exits": list(p.exits)}
-        for p in found.frontier
-    ]
-    write_json(file.with_suffix(".frontier.json"), frontier)
+    found.save(file)
     exits = [planned.model_dump() for planned in plan.exits]
     rows = [
         [
@@ -111,5 +107,5 @@ def search(
         "configurations": found.configurations,
         "seconds": found.seconds,
         "optimal": True,
-        "frontier": frontier,
+        "frontier": [asdict(point) for point in found.frontier],
     }

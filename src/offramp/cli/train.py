@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from offramp.cli.console import Json, say, table, track, verb
-from offramp.core.errors import BadInput
 
 
 @verb
@@ -16,44 +15,21 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     recipe: Annotated[Path | None, typer.Option(help="Recipe; absent: the defaults.")] = None,
     set: Annotated[list[str] | None, typer.Option(help="Change a key: stage1.epochs=3.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run.")
+    ] = False,
     json: Json = False,
 ) -> dict[str, Any]:
     """Train a network with early exits in two stages, and report each exit's mIoU."""
-    from offramp.core.model import ModelSpec
     from offramp.data.dataset import Dataset
-    from offramp.models.zoo import build_spec
     from offramp.training.recipe import load_recipe
     from offramp.training.run import Run
     from offramp.training.train import train as train_run
 
-    dataset = Dataset.open(data)
-    told = load_recipe(recipe, set or ())
-    spec = ModelSpec(
-        name=model,
-        names=dataset.names,
-        size=told.pixels,
-        knobs=told.knobs,
-        ignore_index=dataset.spec.ignore_index,
-        palette=dataset.palette,
-    )
-    build_spec(spec)
-    if (out / "run.json").exists():
-        run = Run.open(out)
-        if not resume:
-            raise BadInput(
-                f"{out} already holds a run",
-                repair="go on with it by --resume, or give another --out",
-            )
-        if run.state.model != spec or run.recipe != told:
-            raise BadInput(
-                f"{out} was begun with another model, data set or recipe",
-                expected="the arguments of the first call",
-            )
-    else:
-        run = Run.create(out, spec, told, dataset)
+    begin = Run.resume if resume else Run.create
+    run = begin(out, model, load_recipe(recipe, set or ()), Dataset.open(data))
     train_run(run, track)
-    exits = [
+    exits: list[dict[str, Any]] = [
         {"point": point, "head": head, "miou": miou}
         for (point, head), miou in (
             (name.rsplit("/", 1), miou) for name, miou in run.state.miou.items()

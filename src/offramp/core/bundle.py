@@ -73,7 +73,7 @@ class Manifest(Spec):
         versions: of the programs that made the bundle.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     model: ModelSpec
     plan: Plan
     segments: tuple[Graph, ...]

@@ -79,5 +79,7 @@ class Costs(Spec):
                 total = total + self.heads[point][head]
         except (KeyError, ValueError):
             known = [f"{p}/{h}" for p, heads in self.heads.items() for h in heads]
-            raise BadInput("no cost is known", expected=f"pairs of {known}", got=str(pairs)) from None
+            raise BadInput(
+                "no cost is known", expected=f"pairs of {known}", got=str(pairs)
+            ) from None
         return total

@@ -5,7 +5,7 @@
     │   ├── UnknownName (LookupError) a name that is not in a table; names the nearest
     │   ├── DataFault                 a data set or a file in it is faulty
     │   └── BundleError               a bundle was changed, is incomplete, or is too new
-    ├── MissingExtra (ImportError)    an optional library is needed; names the extra
+    ├── MissingExtra (ModuleNotFoundError)  an optional library is needed; names the extra
     └── ParityError (RuntimeError)    an export does not answer as its source does
 
 A message says what is wrong, what was expected, what was got, and how to repair it.
@@ -64,7 +64,7 @@ class BundleError(BadInput):
     """Refuse a bundle that is incomplete, was changed, or that this version cannot read."""
 
 
-class MissingExtra(OfframpError, ImportError):
+class MissingExtra(OfframpError, ModuleNotFoundError):
     """Say which extra brings an optional library.
 
     Args:
@@ -74,7 +74,9 @@ class MissingExtra(OfframpError, ImportError):
     """
 
     def __init__(self, library: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {library}; install it with: pip install 'offramp[{extra}]'")
+        super().__init__(
+            f"{purpose} needs {library}; install it with: pip install 'offramp[{extra}]'"
+        )
 
 
 class ParityError(OfframpError, RuntimeError):

@@ -63,7 +63,9 @@ class HeadSpec:
         if match is None:
             raise UnknownName("head", name, [spec.name for spec in FULL])
         reduction, blocks, rapid, kind = match.groups()
-        return cls(int(reduction), int(blocks), rapid is not None, "dlb" if kind == "dlb" else "fcn")
+        return cls(
+            int(reduction), int(blocks), rapid is not None, "dlb" if kind == "dlb" else "fcn"
+        )
 
 
 def _full() -> tuple[HeadSpec, ...]:

@@ -45,7 +45,9 @@ def parse_size(text: str) -> Size:
     """
     match = re.fullmatch(r"(\d+)(?:[x×](\d+))?", text.strip())
     if match is None or not all(32 <= int(side) <= 8192 for side in match.groups() if side):
-        raise BadInput("not an image size", expected="WxH in pixels, as in 640x384", got=f"'{text}'")
+        raise BadInput(
+            "not an image size", expected="WxH in pixels, as in 640x384", got=f"'{text}'"
+        )
     width = int(match[1])
     return int(match[2] or width), width
 

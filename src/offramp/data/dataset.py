@@ -103,9 +103,13 @@ class Dataset:
                 repair="see docs/data.md, or make one: offramp data make factory OUT",
             ) from None
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise DataFault(f"{file} cannot be read as YAML", got=" ".join(str(error).split())) from None
+            raise DataFault(
+                f"{file} cannot be read as YAML", got=" ".join(str(error).split())
+            ) from None
         if not isinstance(value, dict):
-            raise DataFault(f"{file} is not a data set", expected="keys such as 'train' and 'names'")
+            raise DataFault(
+                f"{file} is not a data set", expected="keys such as 'train' and 'names'"
+            )
         return cls(file, DatasetSpec.parse(value, str(file)))
 
     @property

@@ -29,9 +29,7 @@ UNCHECKED = Parity(
 )
 
 
-def export(
-    network: MultiExitNetwork, plan: Plan, images: Sequence[Array], out: Path
-) -> Bundle:
+def export(network: MultiExitNetwork, plan: Plan, images: Sequence[Array], out: Path) -> Bundle:
     """Write the exits of `plan` as a bundle, and compare it with the network on real images.
 
     Args:
@@ -95,7 +93,10 @@ def _write_graphs(
 ) -> tuple[list[Graph], list[Graph]]:
     """Write a segment and a head per planned exit, and those that lead to the network's end."""
     score = ScoreSpec.parse(plan.score)
-    values = {IMAGE: torch.zeros(0), "frame": torch.zeros(1, *network.spec.size, 3, dtype=torch.uint8)}
+    values = {
+        IMAGE: torch.zeros(0),
+        "frame": torch.zeros(1, *network.spec.size, 3, dtype=torch.uint8),
+    }
     segments, heads = [], []
     first = 0
     for number, (point, head_name) in enumerate(exits_to_end(plan)):

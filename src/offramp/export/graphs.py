@@ -67,9 +67,7 @@ class Span(nn.Module):
 class ScoredHead(nn.Module):
     """A head with its score: feature N×D×h×w to logits N×C×h×w and score N."""
 
-    def __init__(
-        self, network: MultiExitNetwork, index: int, head: str, score: ScoreSpec
-    ) -> None:
+    def __init__(self, network: MultiExitNetwork, index: int, head: str, score: ScoreSpec) -> None:
         super().__init__()
         self.network = network
         self.index = index

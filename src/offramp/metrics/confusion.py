@@ -5,6 +5,8 @@ then averaged over the classes present. *Per-image mIoU* (VIDEO): divided and av
 each image, over the classes present in it (in truth or answer), then averaged over images.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,13 +37,13 @@ def intersections_unions(
     return intersections.astype(np.int64), unions.astype(np.int64)
 
 
-def iou(intersections: NDArray, unions: NDArray) -> NDArray[np.float64]:
+def iou(intersections: NDArray[Any], unions: NDArray[Any]) -> NDArray[np.float64]:
     """Divide; NaN for a class that is neither in truth nor in the answer. Any shape."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(unions > 0, intersections / np.maximum(unions, 1), np.nan)
 
 
-def mean_iou(intersections: NDArray, unions: NDArray) -> NDArray[np.float64]:
+def mean_iou(intersections: NDArray[Any], unions: NDArray[Any]) -> NDArray[np.float64]:
     """Average IoU over the last axis, the classes, leaving absent ones out; NaN if all are.
 
     Sums over images give dataset mIoU; single images give per-image mIoU.

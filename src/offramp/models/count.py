@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -33,24 +34,20 @@ def count(network: MultiExitNetwork) -> Costs:
     segments, heads = [], {}
     for index, point in enumerate(network.points):
         before = state
-        segments.append(
-            Cost(
-                macs=count_macs(lambda i=index, s=before: network.advance(i, s)),  # type: ignore[misc]
-                parameters=count_parameters(network.segments[index]),
-            )
-        )
         with torch.no_grad():
             state = network.advance(index, before)
+        segments.append(_cost(network.segments[index], partial(network.advance, index, before)))
         heads[point] = {
-            name: Cost(
-                macs=count_macs(lambda n=name: network.head(point, n)(state.feature)),  # type: ignore[misc]
-                parameters=count_parameters(network.head(point, name)),
-            )
-            for name in network.head_names(point)
+            name: _cost(head, partial(head, state.feature))
+            for name, head in ((n, network.head(point, n)) for n in network.head_names(point))
         }
     return Costs(
         points=network.points, segments=tuple(segments), heads=heads, size=network.spec.size
     )
+
+
+def _cost(module: nn.Module, run: Callable[[], object]) -> Cost:
+    return Cost(macs=count_macs(run), parameters=count_parameters(module))
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,7 @@ def profile_blocks(module: nn.Module, found: Entry, size: Size) -> list[Block]:
     spent = known = 0
     for name, (inputs, given) in calls.items():
         block = module.get_submodule(name)
-        macs = count_macs(lambda b=block, x=inputs: b(*x))  # type: ignore[misc]
+        macs = count_macs(partial(block, *inputs))
         spent, known = spent + macs, known + count_parameters(block)
         stride = size[0] / given.shape[-2]
         blocks.append(
@@ -128,9 +125,7 @@ def place(blocks: list[Block], exits: int) -> list[Block]:
     return list(dict.fromkeys(chosen))
 
 
-def _note(
-    calls: dict[str, tuple[tuple[Tensor, ...], Tensor]], name: str
-) -> Callable[..., None]:
+def _note(calls: dict[str, tuple[tuple[Tensor, ...], Tensor]], name: str) -> Callable[..., None]:
     """Make a hook that notes what goes into a block and what comes out."""
 
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -1,7 +1,7 @@
 """FastSCNN as IOT builds it (SCIENCE §1), with its four knobs.
 
-    image 1/1 ─ stem 1/8 ─┬─ bottleneck1 1/16 ─ bottleneck2 1/32 ─ bottleneck3 ─ pyramid ─┐
-                          └──────────────────────────────────────────────────── fusion 1/8 ─ classifier
+    image ─ stem 1/8 ─┬─ bottleneck1 1/16 ─ bottleneck2 1/32 ─ bottleneck3 ─ pyramid ─┐
+                      └───────────────────────────────────────────────── fusion 1/8 ──┴─ classifier
 
 The context path is where early exits go: its blocks have the names above.
 """

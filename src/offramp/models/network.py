@@ -118,12 +118,12 @@ class MultiExitNetwork(nn.Module):
 
     def advance(self, index: int, state: State) -> State:
         """Run segment `index`."""
-        segment: Segment = self.segments[index]  # type: ignore[assignment]
+        segment: Segment = self.segments[index]
         given = segment(*(state.values[name] for name in segment.takes))
         values = {**state.values, **dict(zip(segment.gives, given, strict=True))}
         later: set[str] = set()
         for following in list(self.segments)[index + 1 :]:
-            later.update(following.takes)  # type: ignore[arg-type]
+            later.update(following.takes)
         return State({name: v for name, v in values.items() if name in later}, given[0])
 
     def read(
@@ -165,9 +165,7 @@ def attach(
     return _assemble(spec, segments, [*exits, END], exits, None)
 
 
-def build_network(
-    spec: ModelSpec, exits: Mapping[str, Sequence[HeadSpec]]
-) -> MultiExitNetwork:
+def build_network(spec: ModelSpec, exits: Mapping[str, Sequence[HeadSpec]]) -> MultiExitNetwork:
     """Build a network of the zoo with exits at the named points.
 
     Raises:

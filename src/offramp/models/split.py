@@ -36,9 +36,7 @@ class _Tracer(fx.Tracer):
     """Trace through every module but torch's own and those that ask to be left whole."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return getattr(m, "offramp_leaf", False) or super().is_leaf_module(
-            m, module_qualified_name
-        )
+        return getattr(m, "offramp_leaf", False) or super().is_leaf_module(m, module_qualified_name)
 
 
 def cut(module: nn.Module, points: Sequence[str], sample: Tensor) -> list[Piece]:
@@ -109,9 +107,7 @@ def _is_tensor(node: fx.Node) -> bool:
     return "tensor_meta" in node.meta and hasattr(node.meta["tensor_meta"], "shape")
 
 
-def _owners(
-    graph: fx.Graph, ends: list[fx.Node], points: Sequence[str]
-) -> dict[fx.Node, int]:
+def _owners(graph: fx.Graph, ends: list[fx.Node], points: Sequence[str]) -> dict[fx.Node, int]:
     """Give each node to the first segment whose end depends on it."""
     owner: dict[fx.Node, int] = {}
     for index, end in enumerate(ends):
@@ -146,7 +142,9 @@ def _piece(
     gives = [end] + [
         node
         for node in own
-        if node is not end and _is_tensor(node) and any(owner.get(u, -1) > index for u in node.users)
+        if node is not end
+        and _is_tensor(node)
+        and any(owner.get(u, -1) > index for u in node.users)
     ]
     # A shape needed later must be taken from a tensor that is live there.
     gives += [n for n in _shape_sources(graph, owner, index, own) if n not in gives]
@@ -159,9 +157,7 @@ def _piece(
     return Piece(fx.GraphModule(module, piece), *names)
 
 
-def _not_tensors_needed(
-    own: list[fx.Node], owner: dict[fx.Node, int], index: int
-) -> set[fx.Node]:
+def _not_tensors_needed(own: list[fx.Node], owner: dict[fx.Node, int], index: int) -> set[fx.Node]:
     """Collect the earlier non-tensor nodes on which `own` depends."""
     again: set[fx.Node] = set()
     waiting = [source for node in own for source in node.all_input_nodes]

@@ -64,8 +64,10 @@ def build(name: str, classes: int, **knobs: Any) -> nn.Module:
         if knob not in found.knobs:
             raise UnknownName(f"knob of {name}", knob, found.knobs)
         default = found.knobs[knob]
-        fits = isinstance(value, int | float) if isinstance(default, float) else (
-            type(value) is type(default)
+        fits = (
+            isinstance(value, int | float)
+            if isinstance(default, float)
+            else (type(value) is type(default))
         )
         if not fits:
             kind = type(default).__name__

@@ -22,8 +22,8 @@ from offramp.core.model import Size
 from offramp.core.progress import Track, silent
 from offramp.core.score import ScoreSpec
 from offramp.export.graphs import ScoredHead, Span, write_decoder, write_head, write_span
-from offramp.models.network import MultiExitNetwork
 from offramp.models.count import count
+from offramp.models.network import MultiExitNetwork
 from offramp.runtime.ort import load_graph, share_pool
 
 Piece = tuple[str, str]

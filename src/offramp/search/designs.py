@@ -48,7 +48,8 @@ class Chain:
         """Read the thresholds of one grid point."""
         shape = tuple(len(level) for level in self.levels)
         return tuple(
-            float(level[i]) for level, i in zip(self.levels, np.unravel_index(grid, shape), strict=True)
+            float(level[i])
+            for level, i in zip(self.levels, np.unravel_index(grid, shape), strict=True)
         )
 
 

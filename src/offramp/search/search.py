@@ -1,12 +1,14 @@
 """Judge every design of the space and return the optimum, with the whole frontier beside it."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from offramp.core.costs import Costs
 from offramp.core.errors import BadInput, OfframpError
+from offramp.core.files import write_json
 from offramp.core.plan import Expectation, Plan, PlannedExit
 from offramp.core.progress import Track, silent
 from offramp.metrics.trace import Trace
@@ -45,6 +47,11 @@ class Found:
     frontier: tuple[Point, ...]
     configurations: int
     seconds: float
+
+    def save(self, file: Path) -> None:
+        """Write the plan, and the frontier beside it."""
+        self.plan.save(file)
+        write_json(file.with_suffix(".frontier.json"), [asdict(p) for p in self.frontier])
 
 
 def search(trace: Trace, costs: Costs, goal: Goal, track: Track = silent) -> Found:
@@ -238,13 +245,9 @@ def expect(plan: Plan, trace: Trace, costs: Costs) -> Plan:
     return plan.model_copy(update={"exits": exits, "expected": expected, "full": full})
 
 
-def _expected(
-    trace: Trace, costs: Costs, taken: np.ndarray, rows: list[int]
-) -> Expectation:
+def _expected(trace: Trace, costs: Costs, taken: np.ndarray, rows: list[int]) -> Expectation:
     """Average accuracy and cost when image n stops at row `taken[n]`, reading `rows` on its way."""
-    by_row = {
-        row: costs.of([trace.exits[r] for r in rows[: rows.index(row) + 1]]) for row in rows
-    }
+    by_row = {row: costs.of([trace.exits[r] for r in rows[: rows.index(row) + 1]]) for row in rows}
     spent = [by_row[int(row)] for row in taken]
     return Expectation(
         miou=trace.miou(taken),

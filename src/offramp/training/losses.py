@@ -84,9 +84,7 @@ def _log_softmax(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.log_softmax(resized(logits, size), dim=1)
 
 
-def _pixel_ce(
-    log_p: Tensor, labels: Tensor, ignore_index: int, weights: Tensor | None
-) -> Tensor:
+def _pixel_ce(log_p: Tensor, labels: Tensor, ignore_index: int, weights: Tensor | None) -> Tensor:
     """Compute the cross-entropy of each pixel, 0 where ignored; N×H×W."""
     return F.nll_loss(log_p, labels, weight=weights, ignore_index=ignore_index, reduction="none")
 

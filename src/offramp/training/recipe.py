@@ -1,6 +1,6 @@
 """A recipe: everything that a training run is told, as strict YAML."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -163,9 +163,3 @@ def _apply(value: dict[str, Any], setting: str) -> None:
             raise UnknownName("key in the recipe", path, list(Recipe.model_fields))
         value = inner
     value[last] = yaml.safe_load(text)
-
-
-def as_mapping(recipe: Recipe) -> Mapping[str, Any]:
-    """Turn a recipe into plain data, as it is written beside a run."""
-    plain: Mapping[str, Any] = recipe.model_dump(mode="json")
-    return plain

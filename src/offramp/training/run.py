@@ -1,14 +1,14 @@
 """A run: the folder that training fills and that recording, search and export read.
 
-    RUN/
-      run.json               what network, which exits, which data, how far
-      recipe.yaml            what the run was told
-      stage1.safetensors     best epoch of stage 1
-      weights.safetensors    the trained network, all heads
-      log/                   CSV and TensorBoard
-      checkpoints/           to resume from
-      trace.npz costs.json   written by `offramp record`
-      plans/                 written by `offramp search`
+RUN/
+  run.json               what network, which exits, which data, how far
+  recipe.yaml            what the run was told
+  stage1.safetensors     best epoch of stage 1
+  weights.safetensors    the trained network, all heads
+  log/                   CSV and TensorBoard
+  checkpoints/           to resume from
+  trace.npz costs.json   written by `offramp record`
+  plans/                 written by `offramp search`
 """
 
 from pathlib import Path
@@ -25,8 +25,10 @@ from offramp.core.head import HeadSpec
 from offramp.core.model import ModelSpec
 from offramp.core.spec import Spec
 from offramp.data.dataset import Dataset
+from offramp.data.images import Array, read_image
 from offramp.models.network import MultiExitNetwork, build_network
-from offramp.training.recipe import Recipe, as_mapping, load_recipe
+from offramp.models.zoo import entry
+from offramp.training.recipe import Recipe, load_recipe
 
 
 class RunState(Spec):
@@ -79,22 +81,50 @@ class Run:
         return cls(folder, RunState.parse(value, str(file)))
 
     @classmethod
-    def create(cls, folder: Path, model: ModelSpec, recipe: Recipe, data: Dataset) -> "Run":
-        """Write a new run's state and recipe.
+    def create(cls, folder: Path, model: str, recipe: Recipe, data: Dataset) -> "Run":
+        """Begin a run: write its state and recipe.
+
+        Args:
+            folder: where it goes.
+            model: name of a network of the zoo.
+            recipe: what it is told.
+            data: what it learns from.
 
         Raises:
-            UnknownName: the model has no such exit.
+            UnknownName: there is no such network, knob or exit.
+            BadInput: the folder holds a run already, or a knob's value does not fit.
         """
-        from offramp.models.zoo import entry
+        if (folder / "run.json").exists():
+            raise BadInput(
+                f"{folder} already holds a run",
+                repair="go on with it by --resume, or give another --out",
+            )
+        spec = _model_spec(model, recipe, data)
+        points = recipe.exits.points or entry(model).exits
+        build_network(spec, {point: [] for point in points})  # refuse now what cannot be built
+        heads = tuple(head.name for head in recipe.exits.specs())
+        run = cls(folder, RunState(model=spec, exits={}, data=str(data.file.resolve())))
+        told = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+        write_text(folder / "recipe.yaml", told)
+        run.update(run.state.model_copy(update={"exits": dict.fromkeys(points, heads)}))
+        return run
 
-        points = recipe.exits.points or entry(model.name).exits
-        heads = tuple(spec.name for spec in recipe.exits.specs())
-        state = RunState(
-            model=model, exits=dict.fromkeys(points, heads), data=str(data.file.resolve())
-        )
-        run = cls(folder, state)
-        write_text(folder / "recipe.yaml", yaml.safe_dump(dict(as_mapping(recipe)), sort_keys=False))
-        run.update(state)
+    @classmethod
+    def resume(cls, folder: Path, model: str, recipe: Recipe, data: Dataset) -> "Run":
+        """Open a run to go on with, or begin it if there is none.
+
+        Raises:
+            BadInput: it was begun with other arguments.
+            UnknownName: as `create`.
+        """
+        if not (folder / "run.json").exists():
+            return cls.create(folder, model, recipe, data)
+        run = cls.open(folder)
+        if run.state.model != _model_spec(model, recipe, data) or run.recipe != recipe:
+            raise BadInput(
+                f"{folder} was begun with another model, data set or recipe",
+                expected="the arguments of the first call",
+            )
         return run
 
     @property
@@ -130,6 +160,12 @@ class Run:
         self.state = state
         write_text(self.folder / "run.json", state.model_dump_json(indent=2) + "\n")
 
+    def frames(self, count: int) -> list[Array]:
+        """Read the first `count` calibration images, or validation images where there are none."""
+        data = self.dataset
+        split = "calib" if "calib" in data.splits else "val"
+        return [read_image(sample.image) for sample in data.samples(split)[:count]]
+
     def load_network(self) -> MultiExitNetwork:
         """Build the trained network with all its heads, in eval mode.
 
@@ -145,6 +181,18 @@ class Run:
         network = build_network(self.state.model, self.exits)
         load_weights(network, self.folder / "weights.safetensors")
         return network.eval()
+
+
+def _model_spec(model: str, recipe: Recipe, data: Dataset) -> ModelSpec:
+    """Say what network a recipe makes for a data set."""
+    return ModelSpec(
+        name=model,
+        names=data.names,
+        size=recipe.pixels,
+        knobs=recipe.knobs,
+        ignore_index=data.spec.ignore_index,
+        palette=data.palette,
+    )
 
 
 def save_weights(network: MultiExitNetwork, file: Path) -> None:

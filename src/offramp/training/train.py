@@ -25,6 +25,7 @@ from offramp.training.run import Run, load_weights, save_weights
 from offramp.training.stages import PLAIN_HEAD, Stage, Stage1, Stage2
 
 logger = logging.getLogger(__name__)
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # it advertises at every start
 
 
 def train(run: Run, track: Track = silent) -> Run:
@@ -88,11 +89,16 @@ def _plain_network(run: Run) -> MultiExitNetwork:
     plain = [HeadSpec.parse(PLAIN_HEAD)]
     with torch.random.fork_rng():
         torch.manual_seed(run.recipe.seed)
-        return build_network(run.state.model, {point: plain for point in run.exits})
+        return build_network(run.state.model, dict.fromkeys(run.exits, plain))
 
 
 def _fit(
-    run: Run, stage: Stage, how: Optimisation | Distillation, splits: _Splits, out: Path, track: Track
+    run: Run,
+    stage: Stage,
+    how: Optimisation | Distillation,
+    splits: _Splits,
+    out: Path,
+    track: Track,
 ) -> dict[tuple[str, str], float]:
     """Let Lightning run one stage; returns the best epoch's mIoU by exit."""
     name = type(stage).__name__.lower()

@@ -27,7 +27,7 @@ class Backdrop:
     Attributes:
         hall: The hall seen.
         camera: The camera that sees it.
-        albedo: Linear reflectance, (H, W, 3).
+        albedo: Linear reflectance, (3, H, W).
         light: Light per switching group, (GROUPS, H, W).
         gloss: Mirror image of the lamps on the floor per group, (GROUPS, H, W).
         labels: Class index, uint8 (H, W).
@@ -71,12 +71,12 @@ def render(place: Hall, camera: Camera, picture: Image.Image, half: float) -> Ba
     total = light.sum(axis=0)
     share = _pool(1.0 - solid.astype(np.float32))
     pooled = np.stack([_pool(part) for part in light])
-    lit = np.stack([_pool(colour[..., k] * total) for k in range(3)], axis=-1)
+    lit = np.stack([_pool((colour[..., k] * total).astype(np.float32)) for k in range(3)])
     return Backdrop(
         hall=place,
         camera=camera,
         # Dividing lit colour by pooled light keeps mixed edge pixels exact in full light.
-        albedo=lit / np.maximum(pooled.sum(axis=0), 1e-4)[..., None],
+        albedo=lit / np.maximum(pooled.sum(axis=0), np.float32(1e-4)),
         light=pooled,
         gloss=_gloss(place, camera, share),
         labels=np.where(share > 0.5, FLOOR, OBSTACLE).astype(np.uint8),
@@ -94,17 +94,21 @@ def grain_tile() -> Image32:
 
 def _grid(camera: Camera) -> tuple[Image32, Image32]:
     """Return pixel coordinates u, v of every sample."""
-    columns = (np.arange(camera.width * SAMPLES, dtype=np.float32) + 0.5) / SAMPLES
-    rows = (np.arange(camera.height * SAMPLES, dtype=np.float32) + 0.5) / SAMPLES
-    u, v = np.meshgrid(columns, rows)
+    columns = (np.arange(camera.width * SAMPLES) + 0.5) / SAMPLES
+    rows = (np.arange(camera.height * SAMPLES) + 0.5) / SAMPLES
+    u, v = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
     return u, v
 
 
 def _pool(samples: Image32) -> Image32:
     """Average the samples of each pixel."""
-    rows, columns = samples.shape
-    grouped = samples.reshape(rows // SAMPLES, SAMPLES, columns // SAMPLES, SAMPLES)
-    mean: Image32 = grouped.mean(axis=(1, 3), dtype=np.float32)
+    tall = samples[0::SAMPLES]
+    for row in range(1, SAMPLES):
+        tall = tall + samples[row::SAMPLES]
+    mean = tall[:, 0::SAMPLES].copy()
+    for column in range(1, SAMPLES):
+        mean += tall[:, column::SAMPLES]
+    mean /= np.float32(SAMPLES**2)
     return mean
 
 
@@ -137,10 +141,11 @@ def _floor(
     reach = camera.position[2] / w
     share = np.clip((reach * (HALF / half) - 9) / 6, 0, 1)
     fade = Image.fromarray((share * 255).astype(np.uint8))
-    mixed = np.asarray(Image.composite(coarse, fine, fade), dtype=np.float32) / 255
+    mixed = np.asarray(Image.composite(coarse, fine, fade), dtype=np.float32) / np.float32(255)
     baked = bake_floor(place.lamps, faces, half)
     light = [np.asarray(_warp(Image.fromarray(part), half, camera)) for part in baked]
-    return mixed * mixed, np.maximum(np.stack(light), 0.01)
+    linear: Image32 = mixed * mixed
+    return linear, np.maximum(np.stack(light), np.float32(0.01))
 
 
 def _paint_statics(

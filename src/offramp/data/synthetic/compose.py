@@ -39,44 +39,46 @@ def compose(
         light += weights[group] * scene.light[group]
         shine += weights[group] * scene.gloss[group]
     labels = scene.labels.copy()
-    if things:
-        shade = 1 - scene.floor * _shadows(scene, things, weights)
+    faces = Faces.of([part for thing in things for part in thing.solids]) if things else None
+    if faces is not None:
+        shade = 1 - scene.floor * _shadows(scene, things, faces, weights)
         light *= shade
         shine *= shade
-    linear = scene.albedo * light[..., None]
-    linear += shine[..., None]
-    if things:
-        _draw(scene, things, weights, linear, labels)
+    # Colour comes first in the layout, so that rows of light multiply at full speed.
+    linear = scene.albedo * light
+    linear += shine
+    if faces is not None:
+        _draw(scene, faces, weights, linear, labels)
     return develop(linear, conditions, rng), labels
 
 
 def _draw(
     scene: Backdrop,
-    things: Sequence[Thing],
+    faces: Faces,
     weights: Image32,
     linear: Image32,
     labels: NDArray[np.uint8],
 ) -> None:
-    """Draw all things into the linear picture and the labels."""
-    faces = Faces.of([part for thing in things for part in thing.solids])
+    """Draw all faces into the linear picture (3, H, W) and the labels (H, W)."""
     raster = Raster(scene.camera, scene.nearness)
     raster.draw(faces)
     spots = _touched(raster.indices)
     if not len(spots):
         return
     rows, columns = np.divmod(spots, scene.camera.width)
-    index = _samples(raster.indices, rows, columns)
-    near = _samples(raster.nearness, rows, columns).max(axis=0)
+    index = raster.indices.ravel()[_sample_numbers(rows, columns, scene.camera.width)]
+    near = raster.nearness.ravel()[_sample_numbers(rows, columns, scene.camera.width)].max(axis=0)
     paint = _lit_colours(scene, faces, weights)
-    drawn = (index > 0).sum(axis=0, dtype=np.float32) / SAMPLES**2
-    added = paint[index].sum(axis=0) / SAMPLES**2
-    # Rounding up keeps the pattern on pixels that only one sample of a thing touches.
+    drawn = (index > 0).sum(axis=0, dtype=np.float32) / np.float32(SAMPLES**2)
+    # The strongest pattern counts on pixels that show several faces.
     rough = np.append(0, faces.grain).astype(np.float32)[index.max(axis=0)]
     tile = grain_tile()
     speckle = 1 + rough * tile[rows % tile.shape[0], columns % tile.shape[1]]
+    speckle = np.maximum(speckle, np.float32(0.2)) / np.float32(SAMPLES**2)
     speckle *= _floor_shade(scene, rows, columns, near)
-    flat = linear.reshape(-1, 3)
-    flat[spots] = flat[spots] * (1 - drawn)[:, None] + added * np.maximum(speckle, 0.2)[:, None]
+    for plane, colour in zip(linear.reshape(3, -1), paint, strict=True):
+        added = colour.take(index).sum(axis=0)
+        plane[spots] = plane[spots] * (1 - drawn) + added * speckle
     classes = np.append(0, faces.labels).astype(np.uint8)
     labels.ravel()[spots] = _vote(index, classes, scene.labels.ravel()[spots])
 
@@ -89,25 +91,24 @@ def _touched(indices: NDArray[np.int32]) -> NDArray[np.int64]:
     return spots
 
 
-def _samples(
-    grid: NDArray[np.generic], rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> NDArray[np.generic]:
-    """Return the samples (SAMPLES ** 2, n) of n pixels."""
-    wide = grid.shape[1]
+def _sample_numbers(
+    rows: NDArray[np.int64], columns: NDArray[np.int64], width: int
+) -> NDArray[np.int64]:
+    """Return the flat sample numbers (SAMPLES ** 2, n) of n pixels."""
+    wide = width * SAMPLES
     first = rows * (SAMPLES * wide) + columns * SAMPLES
-    flat = grid.ravel()
-    return np.stack([flat[first + i * wide + j] for i in range(SAMPLES) for j in range(SAMPLES)])
+    return np.stack([first + i * wide + j for i in range(SAMPLES) for j in range(SAMPLES)])
 
 
 def _lit_colours(scene: Backdrop, faces: Faces, weights: Image32) -> Image32:
-    """Return the linear colour (N + 1, 3) of each face; row 0 is black."""
+    """Return the linear colour (3, N + 1) of each face; column 0 is black."""
     centres = faces.quads.mean(axis=1).astype(np.float32)
     groups = scene.hall.lamps.irradiance(centres, faces.normals.astype(np.float32))
     light = np.tensordot(weights, groups, axes=1)
     # Faces that look down get what the floor throws back.
     light = np.maximum(light, 0.1 * float(weights.mean()))
-    colours = (faces.colours**2).astype(np.float32) * light[:, None]
-    return np.concatenate([np.zeros((1, 3), np.float32), colours])
+    colours = (faces.colours.T**2).astype(np.float32) * light
+    return np.concatenate([np.zeros((3, 1), np.float32), colours], axis=1)
 
 
 def _floor_shade(
@@ -135,23 +136,25 @@ def _vote(
     return np.where(tied & moving, IGNORE, winner).astype(np.uint8)
 
 
-def _shadows(scene: Backdrop, things: Sequence[Thing], weights: Image32) -> Image32:
+def _shadows(scene: Backdrop, things: Sequence[Thing], faces: Faces, weights: Image32) -> Image32:
     """Return how much light (H, W) things take from the floor, in 0..1."""
     camera, lamps = scene.camera, scene.hall.lamps
     size = (-(-camera.width // _SHADOW_STEP), -(-camera.height // _SHADOW_STEP))
-    layers = [Image.new("L", size) for _ in range(3)]
-    pens = [ImageDraw.Draw(layer) for layer in layers]
-    for thing in things:
-        faces = Faces.of(thing.solids)
-        quads, normals = faces.quads[faces.layers == 0], faces.normals[faces.layers == 0]
-        for rank, lamp in enumerate(lamps.strongest(np.asarray(thing.place), 2).tolist()):
-            strength = float(weights[lamps.groups[lamp]] / max(float(weights.max()), 1e-3))
-            fill = int(255 * min(1.0, strength))
-            # The lit faces of a closed solid throw its whole shadow.
-            lit = ((lamps.positions[lamp] - quads[:, 0]) * normals).sum(axis=1) > 0
-            _fill(scene, cast(quads[lit], lamps.positions[lamp]), pens[rank], fill)
-        low = quads[(quads[..., 2].min(axis=1) < 0.45) & (np.abs(normals[:, 2]) > 0.3)]
-        _fill(scene, low[..., :2], pens[2], 255)
+    counts = [sum(len(part.quads) for part in thing.solids) for thing in things]
+    owner = np.repeat(np.arange(len(things)), counts)
+    best = np.stack([lamps.strongest(np.asarray(thing.place), 2) for thing in things])
+    layers = []
+    for rank in range(2):
+        lamp = best[owner, rank]
+        where = lamps.positions[lamp]
+        # The lit faces of a closed solid throw its whole shadow.
+        lit = ((where - faces.quads[:, 0]) * faces.normals).sum(axis=1) > 0
+        lit &= faces.layers == 0
+        strength = weights[lamps.groups[lamp]] / max(float(weights.max()), 1e-3)
+        fills = (255 * np.clip(strength, 0, 1)).astype(int)
+        layers.append(_mask(scene, cast(faces.quads[lit], where[lit]), size, fills[lit]))
+    low = (faces.quads[..., 2].min(axis=1) < 0.45) & (np.abs(faces.normals[:, 2]) > 0.3)
+    layers.append(_mask(scene, faces.quads[low][..., :2], size, np.full(int(low.sum()), 255)))
     scale = camera.width / 640 / _SHADOW_STEP
     taken = np.zeros((size[1], size[0]), dtype=np.float32)
     for layer, share, blur in zip(layers, (0.42, 0.26, 0.42), (2.4, 3.6, 3.0), strict=True):
@@ -162,10 +165,16 @@ def _shadows(scene: Backdrop, things: Sequence[Thing], weights: Image32) -> Imag
     return np.asarray(wide)
 
 
-def _fill(scene: Backdrop, polygons: Floats, pen: ImageDraw.ImageDraw, fill: int) -> None:
+def _mask(
+    scene: Backdrop, polygons: Floats, size: tuple[int, int], fills: NDArray[np.int64]
+) -> Image.Image:
     """Draw floor polygons (N, 4, 2) in metres as the camera sees them."""
+    picture = Image.new("L", size)
+    pen = ImageDraw.Draw(picture)
     ground = np.concatenate([polygons, np.zeros((*polygons.shape[:-1], 1))], axis=-1)
     screen = scene.camera.project(ground)
     seen = screen[..., 2].min(axis=1) > 0.3
-    for corners in (screen[seen, :, :2] / _SHADOW_STEP).reshape(-1, 8).tolist():
+    flat = (screen[seen, :, :2] / _SHADOW_STEP).reshape(-1, 8)
+    for corners, fill in zip(flat.tolist(), fills[seen].tolist(), strict=True):
         pen.polygon(corners, fill=fill)
+    return picture

@@ -76,10 +76,10 @@ def _from_lamp(
 
 
 def cast(quads: Floats, lamp: Floats) -> Floats:
-    """Project quads (N, 4, 3) from a lamp onto the floor, giving (N, 4, 2) metres."""
-    height = np.minimum(quads[..., 2:], lamp[2] - 0.4)
-    stretch = lamp[2] / (lamp[2] - height)
-    shadow: Floats = lamp[:2] + (quads[..., :2] - lamp[:2]) * stretch
+    """Project quads (N, 4, 3) from lamps (3,) or (N, 3) onto the floor as (N, 4, 2) metres."""
+    top, foot = lamp[..., None, 2:], lamp[..., None, :2]
+    height = np.minimum(quads[..., 2:], top - 0.4)
+    shadow: Floats = foot + (quads[..., :2] - foot) * (top / (top - height))
     return shadow
 
 
@@ -105,7 +105,7 @@ def bake_floor(lamps: Lamps, faces: Faces, half: float) -> NDArray[np.float32]:
     # Corners and gaps get less indirect light: darken around every footprint.
     footprint = _mask(near_floor[..., :2], size, half, 0.0023)
     closed = np.maximum(footprint, _mask(near_floor[..., :2], size, half, 0.016))
-    return light * (1 - 0.55 * closed)
+    return light * (1 - np.float32(0.55) * closed)
 
 
 def _mask(polygons: Floats, size: int, half: float, blur: float) -> NDArray[np.float32]:
@@ -115,4 +115,4 @@ def _mask(polygons: Floats, size: int, half: float, blur: float) -> NDArray[np.f
     for corners in ((polygons + half) * (size / (2 * half))).reshape(-1, 8).tolist():
         pen.polygon(corners, fill=255)
     soft = picture.filter(ImageFilter.GaussianBlur(blur * size))
-    return np.asarray(soft, dtype=np.float32) / 255
+    return np.asarray(soft, dtype=np.float32) / np.float32(255)

@@ -23,7 +23,7 @@ from offramp.data.synthetic.texture import Markings, fractal
 NAMES = ("background", "package")
 PALETTE = ((128, 128, 128), (250, 150, 30))
 VIEWS = ("side0", "top0", "side1", "top1")
-_HALF = 1.6  # Metres; half of the square that the belt picture spans.
+_HALF = 2.2  # Metres; half of the square that the belt picture spans.
 _BELT = 0.42  # Metres; half of the belt's width.
 _STEP = 40  # Hall numbers from here on belong to belts.
 
@@ -38,7 +38,7 @@ def package_still(
     conditions = Conditions.at(0.8 * difficulty, rng.random(TRAITS))
     view = view_of(index)
     scene = _belt(VIEWS.index(view), width, height)
-    count = 0 if rng.random() < 0.06 else 1 + int(rng.integers(0, 1 + round(4 * difficulty)))
+    count = 0 if rng.random() < 0.06 else 1 + int(rng.integers(0, 2 + round(4 * difficulty)))
     image, labels = compose(scene, _load(count, rng), conditions, rng)
     return Frame(image, labels, view, difficulty)
 
@@ -91,7 +91,7 @@ def _belt(number: int, width: int, height: int) -> Backdrop:
         yaw=float(np.pi / 2 if top else -np.pi / 2 + rng.normal(0, 0.12)),
         pitch=float(np.deg2rad(88 if top else 24 + rng.uniform(0, 5))),
         roll=float(rng.normal(0, 0.02)),
-        fov=float(np.deg2rad(50)),
+        fov=float(np.deg2rad(46 if top else 40)),
         width=width,
         height=height,
     )
@@ -111,7 +111,7 @@ def _lamps(rng: np.random.Generator) -> Lamps:
     angle = float(rng.uniform(0, 2 * np.pi))
     return Lamps(
         positions=positions,
-        powers=3.2 * rng.uniform(0.7, 1.3, 4),
+        powers=4.2 * rng.uniform(0.7, 1.3, 4),
         groups=np.array([1, 2, 1, 2]),
         window=np.array([np.cos(angle), np.sin(angle)]),
     )
@@ -119,7 +119,7 @@ def _lamps(rng: np.random.Generator) -> Lamps:
 
 def _belt_picture(rng: np.random.Generator) -> Image.Image:
     """Paint a worn rubber belt along y with dark floor on both sides."""
-    size = 1600
+    size = 2000
     x = np.abs((np.arange(size) + 0.5) / size * 2 * _HALF - _HALF)
     belt = rng.choice([70.0, 84.0, 62.0]) * np.array([0.95, 1.0, float(rng.uniform(0.95, 1.2))])
     ground = np.array([112.0, 110.0, 106.0])

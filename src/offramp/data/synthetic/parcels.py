@@ -60,7 +60,7 @@ def intact(parcel: Parcel, rng: np.random.Generator) -> Model:
     body = body.with_sticker(TOP, (0.41, 0.0, 0.54, 1.0), parcel.tape, 2)
     for side in (REAR, FRONT):
         body = body.with_sticker(side, (0.42, 0.68, 0.54, 1.0), parcel.tape)
-    side = int(rng.choice([RIGHT, LEFT, TOP]))
+    side = int(rng.choice([RIGHT, LEFT]))
     body = _address(body, TOP, 0.6, 0.1)
     return [_address(body, side, 0.12, 0.3)]
 
@@ -123,7 +123,8 @@ def _surface_spot(size: Point, rng: np.random.Generator) -> Floats:
     place = np.array([corner[0] * 0.5, corner[1] * 0.5, 1.0])
     place[int(rng.integers(2))] *= rng.uniform(0, 1)
     place[2] = rng.uniform(0.7, 1.0)
-    return place * np.asarray(size)
+    spot: Floats = place * np.asarray(size)
+    return spot
 
 
 def _dent(skin: Solid, size: Point, rng: np.random.Generator) -> Solid:

@@ -106,8 +106,10 @@ def bins(rng: np.random.Generator, label: int = OBSTACLE) -> Model:
 def pallet(label: int = OBSTACLE) -> Model:
     """Build an empty euro pallet, 0.8 x 1.2 m."""
     model = [box((0.8, 0.1, 0.1), (0, y, 0), darker(WOOD, 0.7), label) for y in (-0.5, 0, 0.5)]
-    for x in (-0.34, -0.17, 0.0, 0.17, 0.34):
-        model.append(box((0.12, 1.2, 0.03), (x, 0, 0.11), WOOD, label, grain=0.1).on_layer(1))
+    model += [
+        box((0.12, 1.2, 0.03), (x, 0, 0.11), WOOD, label, grain=0.1).on_layer(1)
+        for x in (-0.34, -0.17, 0.0, 0.17, 0.34)
+    ]
     return [joined(model)]
 
 
@@ -247,8 +249,8 @@ def workbench(rng: np.random.Generator) -> Model:
         plank = box((0.15, 2.0, 0.05), (x, 0, 0.8), pick(rng, (WOOD,)), OBSTACLE, grain=0.1)
         parts.append(plank.on_layer(1))
     model = [joined(parts)]
-    for y in rng.uniform(-0.8, 0.8, int(rng.integers(0, 3))).tolist():
-        model.append(bin_box(rng, (0.35, 0.28, 0.2), (0.05, y, 0.85)))
+    places = rng.uniform(-0.8, 0.8, int(rng.integers(0, 3))).tolist()
+    model += [bin_box(rng, (0.35, 0.28, 0.2), (0.05, y, 0.85)) for y in places]
     return model
 
 

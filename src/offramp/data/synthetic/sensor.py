@@ -68,21 +68,22 @@ class Conditions:
 
 
 def develop(linear: Image32, conditions: Conditions, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Turn linear light (H, W, 3) into a uint8 picture; `linear` is overwritten."""
-    height, width, _ = linear.shape
+    """Turn linear light (3, H, W) into uint8 (H, W, 3); `linear` is overwritten."""
+    _, height, width = linear.shape
     glare, x, y = conditions.glare
-    direct = np.float32(conditions.gain * (1 - conditions.haze))
-    linear *= (_falloff(width, height) * direct)[..., None]
+    linear *= _falloff(width, height) * np.float32(conditions.gain * (1 - conditions.haze))
     scattered = np.float32(0.6 * conditions.haze)
     if glare > 0:
-        linear += (_flare(width, height, x, y, glare) + scattered)[..., None]
+        linear += _flare(width, height, x, y, glare) + scattered
     else:
         linear += scattered
     # A square root stands for the tone curve; it also makes shot noise uniform.
     np.sqrt(linear, out=linear)
-    linear *= 255 * np.sqrt(np.asarray(conditions.tint, dtype=np.float32))
+    for plane, tint in zip(linear, conditions.tint, strict=True):
+        plane *= np.float32(255 * np.sqrt(tint))
     np.minimum(linear, 255, out=linear)
-    picture = Image.fromarray(linear.astype(np.uint8))
+    bands = [Image.fromarray(plane) for plane in linear.astype(np.uint8)]
+    picture = Image.merge("RGB", bands)
     if conditions.smear:
         picture = Image.blend(picture, ImageChops.offset(picture, conditions.smear, 0), 0.4)
     picture = picture.filter(ImageFilter.BoxBlur(conditions.blur * width / 640))
@@ -111,7 +112,10 @@ def _noise_tile() -> NDArray[np.int16]:
     grey = rng.standard_normal((_TILE, _TILE, 1), dtype=np.float32)
     grey = 0.8 * grey + 0.42 * (np.roll(grey, 1, axis=0) + np.roll(grey, 1, axis=1))
     tint = rng.standard_normal((_TILE, _TILE, 3), dtype=np.float32)
-    return np.clip((0.85 * grey + 0.5 * tint) * _UNIT, -400, 400).astype(np.int16)
+    noise: NDArray[np.int16] = np.clip((0.85 * grey + 0.5 * tint) * _UNIT, -400, 400).astype(
+        np.int16
+    )
+    return noise
 
 
 @lru_cache(maxsize=4)
@@ -119,7 +123,8 @@ def _falloff(width: int, height: int) -> Image32:
     """Return the vignette (H, W)."""
     x = np.linspace(-1, 1, width, dtype=np.float32)
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(height / width)
-    return (1 / (1 + 0.28 * (x * x + y * y)) ** 2).astype(np.float32)
+    falloff: Image32 = (1 / (1 + 0.28 * (x * x + y * y)) ** 2).astype(np.float32)
+    return falloff
 
 
 def _flare(width: int, height: int, x: float, y: float, strength: float) -> Image32:
@@ -132,4 +137,5 @@ def _flare(width: int, height: int, x: float, y: float, strength: float) -> Imag
     big = Image.fromarray((small * strength).astype(np.float32)).resize(
         (width, height), Image.Resampling.BICUBIC
     )
-    return np.maximum(np.asarray(big), 0)
+    flare: Image32 = np.maximum(np.asarray(big), np.float32(0))
+    return flare

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +58,7 @@ class Solid:
         """Turn the solid about z by `heading` radians clockwise, then move it by `at` metres."""
         if heading == 0.0:
             return replace(self, quads=self.quads + np.asarray(at))
-        sin, cos = np.sin(heading), np.cos(heading)
+        sin, cos = math.sin(heading), math.cos(heading)
         turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
         return replace(self, quads=self.quads @ turn + np.asarray(at))
 
@@ -163,22 +165,42 @@ def loft(
         caps: Whether both ends are closed.
         grain: Strength of the surface pattern.
     """
-    centres = np.asarray(path, dtype=np.float64)
+    centres = np.array(path, dtype=np.float64)
     spread = np.array([r if isinstance(r, tuple) else (r, r) for r in radii])
-    rings = _rings(centres, spread, sides, np.asarray(side_axis, dtype=np.float64))
-    after = rings[:, [*range(1, sides), 0]]
-    walls = np.empty((len(centres) - 1, sides, 4, 3))
-    walls[:, :, 0], walls[:, :, 1] = rings[:-1], after[:-1]
-    walls[:, :, 2], walls[:, :, 3] = after[1:], rings[1:]
-    walls = walls.reshape(-1, 4, 3)
-    paint = np.repeat(np.asarray(colours, dtype=np.float64), sides, axis=0)
+    corners = _rings(centres, spread, sides, side_axis).reshape(-1, 3)
+    quads, paints = _net(len(centres), sides, caps)
+    return Solid(
+        quads=corners[quads],
+        colours=np.array(colours, dtype=np.float64)[paints],
+        layers=np.zeros(len(quads), dtype=np.int64),
+        grain=np.full(len(quads), grain),
+        label=label,
+    )
+
+
+@lru_cache(maxsize=64)
+def _net(rings: int, sides: int, caps: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return corner numbers (F, 4) and stretch numbers (F,) of a tube's faces."""
+    start = sides * np.arange(rings - 1)[:, None]
+    here, after = np.arange(sides), np.arange(1, sides + 1) % sides
+    low, high = start, start + sides
+    walls = np.stack([low + here, low + after, high + after, high + here], axis=-1)
+    quads = walls.reshape(-1, 4)
+    paints = np.repeat(np.arange(rings - 1), sides)
     if caps:
-        ends = [_lid(rings[0][::-1]), _lid(rings[-1])]
-        walls = np.concatenate([walls, *ends])
-        half = len(ends[0])
-        first, last = np.asarray(colours[0]), np.asarray(colours[-1])
-        paint = np.concatenate([paint, np.tile(first, (half, 1)), np.tile(last, (half, 1))])
-    return solid(walls, paint, label, grain)
+        lid = np.array([[0, i, i + 1, i + 2] for i in range(1, sides - 2, 2)])
+        top = lid + sides * (rings - 1)
+        quads = np.concatenate([quads, sides - 1 - lid, top])
+        ends = np.repeat([0, rings - 2], len(lid))
+        paints = np.concatenate([paints, ends])
+    return quads, paints
+
+
+@lru_cache(maxsize=16)
+def _circle(sides: int) -> Floats:
+    """Return the corners (sides, 2) of a regular polygon."""
+    angle = (np.arange(sides) + 0.5) * (2 * np.pi / sides)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 def cross(a: Floats, b: Floats) -> Floats:
@@ -192,26 +214,21 @@ def cross(a: Floats, b: Floats) -> Floats:
     return product
 
 
-def _rings(centres: Floats, spread: Floats, sides: int, side_axis: Floats) -> Floats:
+def _rings(centres: Floats, spread: Floats, sides: int, side_axis: Point) -> Floats:
     """Return ring corners (K, sides, 3), counter-clockwise seen from the end of the path."""
-    steps = np.diff(centres, axis=0)
-    ways = np.concatenate([steps[:1], steps[1:] + steps[:-1], steps[-1:]])
-    ways /= np.maximum(np.sqrt((ways * ways).sum(axis=1, keepdims=True)), 1e-9)
-    first = side_axis - ways * (ways @ side_axis)[:, None]
-    weak = (first * first).sum(axis=1) < 1e-6
+    ways = np.empty_like(centres)
+    steps = centres[1:] - centres[:-1]
+    ways[0], ways[-1] = steps[0], steps[-1]
+    ways[1:-1] = steps[1:] + steps[:-1]
+    ways /= np.sqrt((ways * ways).sum(axis=1, keepdims=True)) + 1e-12
+    axis = np.array(side_axis)
+    first = axis - ways * (ways @ axis)[:, None]
+    length = np.sqrt((first * first).sum(axis=1, keepdims=True))
+    weak = length[:, 0] < 1e-3
     if weak.any():
         first[weak] = cross(ways[weak], np.array([0.0, 0.6, 0.8]))
-    first /= np.sqrt((first * first).sum(axis=1, keepdims=True))
-    second = cross(ways, first)
-    angle = (np.arange(sides) + 0.5) * (2 * np.pi / sides)
-    along = np.cos(angle)[None, :, None] * (first * spread[:, :1])[:, None]
-    across = np.sin(angle)[None, :, None] * (second * spread[:, 1:])[:, None]
-    rings: Floats = centres[:, None] + along + across
+        length = np.sqrt((first * first).sum(axis=1, keepdims=True))
+    first /= length
+    frame = np.stack([first * spread[:, :1], cross(ways, first) * spread[:, 1:]], axis=1)
+    rings: Floats = centres[:, None] + _circle(sides) @ frame
     return rings
-
-
-def _lid(ring: Floats) -> Floats:
-    """Cut a ring (sides, 3) into quads (sides / 2 - 1, 4, 3)."""
-    corners = [[0, i, i + 1, i + 2] for i in range(1, len(ring) - 2, 2)]
-    quads: Floats = ring[corners]
-    return quads

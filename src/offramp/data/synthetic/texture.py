@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-TEXEL = 0.0125  # Metres per floor texel.
+TEXEL = 0.0145  # Metres per floor texel.
 YELLOW, WHITE, BLACK = (226, 178, 30), (222, 222, 214), (30, 30, 30)
 
 Rect = tuple[float, float, float, float]  # left, bottom, right, top in metres
@@ -21,13 +21,22 @@ def fractal(
 ) -> NDArray[np.float32]:
     """Sum smooth noise of unit variance, halving the weight per finer cell count."""
     rows, columns = shape
-    total = np.zeros(shape, dtype=np.float32)
+    total: NDArray[np.float32] | None = None
     for octave, count in enumerate(cells):
-        grid = rng.standard_normal((count, max(2, count * columns // rows))).astype(np.float32)
-        fine = Image.fromarray(grid).resize((columns, rows), Image.Resampling.BICUBIC)
-        total += np.asarray(fine) * 0.5**octave
-    total /= max(float(total.std()), 1e-6)
-    return total
+        grid = rng.standard_normal((count, max(2, count * columns // rows)), dtype=np.float32)
+        grid *= np.float32(0.5**octave)
+        if total is not None:
+            # Adding the coarse sum at the finer size saves enlarging every octave fully.
+            grid += _enlarged(total, grid.shape)
+        total = grid
+    noise = _enlarged(np.zeros((2, 2), np.float32) if total is None else total, shape)
+    noise /= max(float(noise[::4, ::4].std()), 1e-6)
+    return noise
+
+
+def _enlarged(noise: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    size = (shape[1], shape[0])
+    return np.array(Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC))
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,8 @@ class Floor:
         shape = (self.size, self.size)
         clouds = 1 + 0.055 * fractal(self.rng, shape, (4, 9, 24, 80))
         clouds += 0.03 * fractal(self.rng, shape, (300, 900))
-        colour = np.asarray(self.colour, dtype=np.float32) * clouds[..., None]
-        base = Image.fromarray(np.clip(colour, 0, 255).astype(np.uint8))
+        bands = [np.clip(level * clouds, 0, 255).astype(np.uint8) for level in self.colour]
+        base = Image.merge("RGB", [Image.fromarray(band) for band in bands])
         pen = ImageDraw.Draw(base)
         dark = tuple(int(c * 0.45) for c in self.colour)
         pitch = float(self.rng.choice([3.0, 4.0, 5.0]))
@@ -105,23 +114,25 @@ class Floor:
 
     def _soil(self, base: Image.Image, lanes: Sequence[Rect]) -> Image.Image:
         """Darken the floor with tyre marks along the lanes and with soft stains."""
-        marks = Image.new("L", base.size)
+        # Dirt is soft: half the resolution shows no difference.
+        small = (self.size // 2, self.size // 2)
+        marks = Image.new("L", small)
         pen = ImageDraw.Draw(marks)
         for lane in lanes:
             for _ in range(int(self.rng.integers(26, 44))):
                 self._tyre_mark(pen, lane)
-        marks = marks.filter(ImageFilter.GaussianBlur(2.5))
-        stains = Image.new("L", base.size)
+        stains = Image.new("L", small)
         pen = ImageDraw.Draw(stains)
         for _ in range(int(self.rng.integers(30, 60))):
-            x, y = self.rng.uniform(0, self.size, 2).tolist()
-            a, b = self.rng.uniform(6, 55, 2).tolist()
+            x, y = self.rng.uniform(0, small[0], 2).tolist()
+            a, b = self.rng.uniform(3, 26, 2).tolist()
             shade = int(self.rng.integers(15, 75))
             pen.ellipse([x - a, y - b, x + a, y + b], fill=shade)
-        stains = stains.filter(ImageFilter.GaussianBlur(9))
-        dirt = np.asarray(marks, np.float32) + np.asarray(stains, np.float32)
-        clean = np.asarray(base, np.float32) * (1 - np.minimum(dirt, 200.0) / 255)[..., None]
-        return Image.fromarray(clean.astype(np.uint8))
+        marks = marks.filter(ImageFilter.GaussianBlur(1.2))
+        stains = stains.filter(ImageFilter.GaussianBlur(4))
+        clean = ImageChops.invert(ImageChops.add(marks, stains).point(lambda dirt: min(dirt, 200)))
+        wide = clean.resize(base.size, Image.Resampling.BILINEAR)
+        return ImageChops.multiply(base, Image.merge("RGB", (wide, wide, wide)))
 
     def _tyre_mark(self, pen: ImageDraw.ImageDraw, lane: Rect) -> None:
         left, bottom, right, top = lane
@@ -130,8 +141,9 @@ class Floor:
         slant = self.rng.normal(0, 0.05) * length
         along = top - bottom > right - left
         dx, dy = (slant, length) if along else (length, slant)
-        ends = [self._texel(x, y), self._texel(x + dx, y + dy)]
-        pen.line(ends, fill=int(self.rng.integers(15, 95)), width=int(self.rng.integers(5, 13)))
+        points = np.array([self._texel(x, y), self._texel(x + dx, y + dy)]) / 2
+        shade, width = int(self.rng.integers(15, 95)), int(self.rng.integers(2, 7))
+        pen.line(points.ravel().tolist(), fill=shade, width=width)
 
     def _draw(
         self, marks: Markings, layer: ImageDraw.ImageDraw, cover: ImageDraw.ImageDraw

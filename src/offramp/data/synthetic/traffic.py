@@ -55,18 +55,24 @@ class Ground:
         return not near and self.clear(x, y, radius)
 
     def visible(self, x: float, y: float, margin: float = 0.0) -> bool:
-        """Tell whether a floor place is in the picture and not hidden.
+        """Tell whether one floor place in metres is in the picture and not hidden."""
+        return bool(self.seen(np.array([[x, y]]), margin)[0])
 
-        Args:
-            x: Place in metres.
-            y: Place in metres.
-            margin: Width of the border that counts as outside, as a share of the picture.
+    def seen(self, places: Floats, margin: float) -> NDArray[np.bool_]:
+        """Tell which floor places (N, 2) in metres are in the picture and not hidden.
+
+        A border of `margin` times the picture size counts as outside.
         """
         camera, labels = self.scene.camera, self.scene.labels
-        u, v, depth = camera.project(np.array([x, y, 0.0])).tolist()
+        ground = np.concatenate([places, np.zeros((len(places), 1))], axis=1)
+        u, v, depth = camera.project(ground).T
         wide, tall = margin * camera.width, margin * camera.height
-        inside = wide <= u < camera.width - wide and tall <= v < camera.height - tall
-        return bool(depth > 0.5 and inside and labels[int(v), int(u)] == FLOOR)
+        inside = (depth > 0.5) & (u >= wide) & (u < camera.width - wide)
+        inside &= (v >= tall) & (v < camera.height - tall)
+        column = np.where(inside, u, 0).astype(np.int64)
+        row = np.where(inside, v, 0).astype(np.int64)
+        found: NDArray[np.bool_] = inside & (labels[row, column] == FLOOR)
+        return found
 
     def distance(self, x: float, y: float) -> float:
         """Return the distance in metres from the foot of the camera."""
@@ -103,12 +109,12 @@ def _spot(
     ground: Ground, radius: float, difficulty: float, rng: np.random.Generator
 ) -> tuple[float, float] | None:
     """Find a free visible place; easy pictures keep things near, hence large."""
-    for _ in range(60):
-        x, y = rng.uniform(-HALF, HALF, 2).tolist()
-        far = ground.distance(x, y) - 7.0
-        if far > 0 and rng.random() > np.exp(-0.45 * far * (1.05 - difficulty)):
-            continue
-        if ground.visible(x, y, 0.02) and ground.free(x, y, radius):
+    places = rng.uniform(-HALF, HALF, (120, 2))
+    feet = np.asarray(ground.scene.camera.position[:2])
+    far = np.maximum(np.hypot(*(places - feet).T) - 7.0, 0)
+    kept = rng.random(len(places)) < np.exp(-0.45 * far * (1.05 - difficulty))
+    for x, y in places[kept & ground.seen(places, 0.02)].tolist():
+        if ground.free(x, y, radius):
             return x, y
     return None
 
@@ -162,9 +168,8 @@ def _vehicle(ground: Ground, rng: np.random.Generator) -> list[Thing]:
             x, y = rng.uniform(-HALF, HALF, 2).tolist()
             heading = float(rng.uniform(0, 2 * np.pi))
         discs = _discs(x, y, heading, long, wide)
-        if ground.visible(x, y, 0.01) and all(ground.free(*d) for d in discs):
-            if ground.distance(x, y) < 2.2 + 0.5 * long:
-                continue
+        near = ground.distance(x, y) < 2.2 + 0.5 * long
+        if not near and all(ground.free(*d) for d in discs) and ground.visible(x, y, 0.01):
             ground.taken += discs
             return [_put(build(rng), x, y, heading)]
     return []

@@ -1,0 +1,46 @@
+"""Early exits for segmentation networks: train, search, export, run.
+
+    network = attach(zoo.build("fastscnn", classes=4), spec, exits)
+    bundle  = export(network, plan, images, "factory.offramp")
+    result  = Session("factory.offramp").segment(image)
+
+Names load when they are first used: the run half works, and starts fast, without torch.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Bundle": "offramp.core.bundle",
+    "Dataset": "offramp.data.dataset",
+    "Goal": "offramp.search",
+    "HeadSpec": "offramp.core.head",
+    "ModelSpec": "offramp.core.model",
+    "OfframpError": "offramp.core.errors",
+    "Plan": "offramp.core.plan",
+    "Run": "offramp.training.run",
+    "Session": "offramp.runtime.session",
+    "Trace": "offramp.metrics.trace",
+    "attach": "offramp.models.network",
+    "build_network": "offramp.models.network",
+    "export": "offramp.export",
+    "measure": "offramp.profiling.latency",
+    "record": "offramp.evaluation",
+    "search": "offramp.search",
+    "train": "offramp.training.train",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'offramp' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

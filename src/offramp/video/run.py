@@ -1,0 +1,103 @@
+"""Run a session over sources, writing every answer, and count every frame."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from offramp.core.errors import UnknownName
+from offramp.core.progress import Track, silent
+from offramp.runtime.session import Result, Session
+from offramp.video.sinks import KINDS, Sink
+from offramp.video.sources import Frame, Source
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Tally:
+    """What became of the frames.
+
+    Attributes:
+        frames: frames that were answered.
+        unreadable: frames that could not be read.
+        taken: how many frames stopped at each position.
+        latency_ms: time of each answer.
+        late: answers that came after the deadline.
+    """
+
+    frames: int = 0
+    unreadable: int = 0
+    taken: Counter[str] = field(default_factory=Counter)
+    latency_ms: list[float] = field(default_factory=list)
+    late: int = 0
+
+
+def run(
+    session: Session,
+    sources: Sequence[Source],
+    out: Path,
+    *,
+    save: Sequence[str] | None = None,
+    deadline_ms: float | None = None,
+    track: Track = silent,
+) -> Tally:
+    """Answer every frame of every source, and write what is asked for below `out`.
+
+    Args:
+        session: answers the frames.
+        sources: where frames come from; the outputs of each go to a folder of its own.
+        out: folder of the outputs.
+        save: what to write, of masks, overlay, jsonl and video; absent: masks and lines, and
+            an overlay video for videos, overlays for images.
+        deadline_ms: answer by refining until then, instead of by the plan's policy.
+        track: shows progress.
+
+    Raises:
+        UnknownName: `save` names something that cannot be written.
+    """
+    for kind in save or ():
+        if kind not in KINDS:
+            raise UnknownName("kind of output", kind, KINDS)
+    tally = Tally()
+    for source, name in zip(sources, _distinct([s.name for s in sources]), strict=True):
+        default = {"masks", "jsonl", "video"} if source.fps else {"masks", "jsonl", "overlay"}
+        kinds = default if save is None else set(save)
+        model = session.bundle.manifest.model
+        with Sink(out / name, kinds, model, source.fps) as sink:
+            for frame in track(source.frames(), source.total, name):
+                result = _answer(session, frame, deadline_ms)
+                _count(tally, frame, result, deadline_ms)
+                sink.write(frame, result)
+    return tally
+
+
+def _answer(session: Session, frame: Frame, deadline_ms: float | None) -> Result | None:
+    if frame.image is None:
+        return None
+    if deadline_ms is None:
+        return session.segment(frame.image)
+    *_, last = session.refine(frame.image, deadline_ms)
+    return last
+
+
+def _count(tally: Tally, frame: Frame, result: Result | None, deadline_ms: float | None) -> None:
+    if result is None:
+        tally.unreadable += 1
+        logger.warning("%s", frame.fault)
+        return
+    tally.frames += 1
+    tally.taken[result.point] += 1
+    tally.latency_ms.append(result.latency_ms)
+    tally.late += deadline_ms is not None and result.latency_ms > deadline_ms
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Number names that occur twice, so that no source overwrites another's outputs."""
+    seen: Counter[str] = Counter()
+    result = []
+    for name in names:
+        seen[name] += 1
+        result.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return result

@@ -22,7 +22,7 @@ from offramp.core.model import ModelSpec, format_size, parse_size
 from offramp.core.plan import Expectation, Plan, PlannedExit
 from offramp.core.score import ScoreSpec
 from offramp.export import export
-from offramp.export.graphs import _write
+from offramp.export.graphs import write_module
 from offramp.models.network import MultiExitNetwork, build_network
 from offramp.runtime.ort import load_graph
 from offramp.runtime.session import Session
@@ -113,7 +113,7 @@ def _single(network: MultiExitNetwork, exits, folder: Path):
     file = folder / f"path_{len(exits)}.onnx"
     frame = torch.zeros(1, *network.spec.size, 3, dtype=torch.uint8)
     names = ["logits", *(f"score_{i}" for i in range(len(exits)))]
-    _write(Path_(network, exits), (frame,), file, ["frame"], names)
+    write_module(Path_(network, exits), (frame,), file, ["frame"], names)
     return load_graph(file)
 
 

@@ -14,7 +14,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="HTML file; absent: in the run.")] = None,
     json: Json = False,
 ) -> dict[str, Any]:
-    """Draw what a run found into one HTML page that needs nothing else."""
+    """Write what early exits save as one HTML page with figures, for a browser."""
     from offramp.report import write_report
 
     file = write_report(run, out, track)

@@ -84,7 +84,7 @@ def write_span(
     span: Span, values: Sequence[Tensor], file: Path
 ) -> tuple[Graph, tuple[Tensor, ...]]:
     """Write a span; returns its description and what it gives for `values`."""
-    _write(span, tuple(values), file, span.takes, span.gives)
+    write_module(span, tuple(values), file, span.takes, span.gives)
     with torch.inference_mode():
         given = span(*values)
     return Graph(file=file.name, takes=span.takes, gives=span.gives), given
@@ -92,7 +92,7 @@ def write_span(
 
 def write_head(head: ScoredHead, feature: Tensor, feature_name: str, file: Path) -> Graph:
     """Write a head with its score."""
-    _write(head, (feature,), file, (feature_name,), (LOGITS, SCORE))
+    write_module(head, (feature,), file, (feature_name,), (LOGITS, SCORE))
     return Graph(file=file.name, takes=(feature_name,), gives=(LOGITS, SCORE))
 
 
@@ -126,7 +126,7 @@ def write_decoder(classes: int, file: Path) -> Graph:
     return Graph(file=file.name, takes=(LOGITS, SIZE), gives=(LABELS,))
 
 
-def _write(
+def write_module(
     module: nn.Module,
     values: tuple[Tensor, ...],
     file: Path,

@@ -116,21 +116,6 @@ class Curves:
     miou: dict[str, dict[int, float]]
 
 
-@dataclass(frozen=True)
-class Example:
-    """An image whose way through the exits is shown.
-
-    Attributes:
-        image: index into the trace's images.
-        kind: "easy" (stops at the first exit), "hard" (goes to the last), or "typical".
-        stop: the plan's exit at which it stops.
-    """
-
-    image: int
-    kind: str
-    stop: int
-
-
 def frontier(material: Material) -> Frontier:
     """Gather the marks and lines of the plane of mIoU and work."""
     trace, costs = material.trace, material.costs
@@ -211,24 +196,6 @@ def curves(log: Log) -> Curves:
     return Curves(log.stage, log.columns.get("train/loss", {}), exits)
 
 
-def examples(named: NamedPlan, trace: Trace) -> list[Example]:
-    """Choose images to show: one that stops first and one that goes to the last exit.
-
-    Of the candidates that show the most classes, the one with the median mIoU: typical, not the
-    prettiest.
-    """
-    last = len(named.plan.exits) - 1
-    if named.plan.setting != "input-dependent" or last == 0:
-        image = _typical(np.arange(len(trace.images)), named, trace)
-        return [Example(image, "typical", last)]
-    found = []
-    for kind, stop in (("easy", 0), ("hard", last)):
-        candidates = np.flatnonzero(named.taken == stop)
-        if len(candidates):
-            found.append(Example(_typical(candidates, named, trace), kind, stop))
-    return found
-
-
 def rank_correlation(x: Floats, y: Floats) -> float:
     """Compute Spearman's rank correlation, ties sharing their mean rank; NaN if undefined."""
     kept = np.isfinite(x) & np.isfinite(y)
@@ -252,23 +219,6 @@ def _plan_spot(named: NamedPlan, material: Material) -> PlanSpot:
         visited.append((exit.point, exit.head))
         answers.append(Spot(exit.point, material.costs.of(visited).macs, exit.miou))
     return PlanSpot(named.name, plan.setting, tuple(answers))
-
-
-def _typical(candidates: NDArray[np.intp], named: NamedPlan, trace: Trace) -> int:
-    rows = np.array(named.rows)[named.taken[candidates]]
-    present = (trace.unions[-1, candidates] > 0).sum(axis=1)  # classes in truth or last answer
-    kept = candidates[present == present.max()]
-    rows = np.array(named.rows)[named.taken[kept]]
-    miou = trace.miou_per_image(_spread(rows, kept, len(trace.images)))[kept]
-    order = np.argsort(np.nan_to_num(miou, nan=-1.0), kind="stable")
-    return int(kept[order[len(order) // 2]])
-
-
-def _spread(rows: NDArray[np.intp], images: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """Place `rows` at `images` among `count` images; the others are of no interest."""
-    taken = np.zeros(count, dtype=np.intp)
-    taken[images] = rows
-    return taken
 
 
 def _ranks(values: Floats) -> Floats:

@@ -86,17 +86,13 @@ class LabelledImages(TorchDataset[tuple[Tensor, Tensor]]):
 
 
 class EpochOrder(Sampler[int]):
-    """Shuffle by (seed, epoch), and tell the images which epoch it is."""
+    """Shuffle by (seed, epoch)."""
 
     def __init__(self, images: LabelledImages) -> None:
         self.images = images
 
     def __len__(self) -> int:
         return len(self.images)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Take the epoch from Lightning."""
-        self.images.epoch = epoch
 
     def __iter__(self) -> Any:
         seeds = np.random.SeedSequence((self.images.seed, self.images.epoch))

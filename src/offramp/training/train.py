@@ -109,6 +109,7 @@ def _fit(
         filename=name,
         save_top_k=1,
         enable_version_counter=False,
+        save_on_train_epoch_end=True,
     )
     with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.filterwarnings("ignore", module="lightning")
@@ -116,7 +117,7 @@ def _fit(
         torch.manual_seed(run.recipe.seed)  # for dropout
         trainer = lightning.Trainer(
             max_epochs=how.epochs,
-            callbacks=[_Reseed(run.recipe.seed), best, last, _Progress(name, track)],
+            callbacks=[_Epoch(splits.train, run.recipe.seed), best, last, _Progress(name, track)],
             logger=[
                 CSVLogger(run.folder / "log", name=name, version=""),
                 TensorBoardLogger(run.folder / "log", name=name, version=""),
@@ -161,13 +162,15 @@ class _Best(Callback):
         self.value, self.mious = state_dict["value"], state_dict["mious"]
 
 
-class _Reseed(Callback):
-    """Seed dropout by epoch, so that a resumed run draws what an uninterrupted one draws."""
+class _Epoch(Callback):
+    """Make images and dropout depend on the epoch alone, so that a resumed run draws the same."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, images: LabelledImages, seed: int) -> None:
+        self.images = images
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        self.images.epoch = trainer.current_epoch
         torch.manual_seed(self.seed * 100_003 + trainer.current_epoch)
 
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from offramp.core.errors import BadInput
 from offramp.data.synthetic.backdrop import backdrop
 from offramp.data.synthetic.compose import compose
+from offramp.data.synthetic.journeys import load, schedule
 from offramp.data.synthetic.layout import CAMERAS
 from offramp.data.synthetic.sensor import TRAITS, Conditions
-from offramp.data.synthetic.traffic import load, scatter, schedule
+from offramp.data.synthetic.traffic import scatter
 
 NAMES = ("floor", "person", "vehicle", "obstacle")
 PALETTE = ((128, 128, 128), (220, 20, 60), (0, 110, 230), (250, 190, 30))

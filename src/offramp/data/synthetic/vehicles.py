@@ -172,7 +172,7 @@ def tugger(rng: np.random.Generator) -> Model:
     return model
 
 
-def reach_truck(rng: np.random.Generator) -> Model:
+def pallet_truck(rng: np.random.Generator) -> Model:
     """Build a hand pallet truck with a loaded pallet."""
     paint = pick(rng, _TRUCKS)
     model = [box((0.14, 1.2, 0.06), (x, 0.35, 0.08), paint, VEHICLE) for x in (-0.2, 0.2)]
@@ -195,11 +195,14 @@ def _turned(part: Solid) -> Solid:
     return part.placed((0, 0, 0), np.pi)
 
 
+Build = Callable[[np.random.Generator], Model]
 # Builders with relative frequency and half length and half width in metres.
-FLEET: tuple[tuple[Callable[[np.random.Generator], Model], float, float, float], ...] = (
+FLEET: tuple[tuple[Build, float, float, float], ...] = (
     (robot, 0.4, 0.7, 0.45),
     (cart, 0.2, 0.7, 0.4),
     (forklift, 0.22, 1.5, 0.65),
     (tugger, 0.08, 1.6, 0.5),
-    (reach_truck, 0.1, 1.0, 0.45),
+    (pallet_truck, 0.1, 1.0, 0.45),
 )
+# Those that move without somebody who pushes them.
+DRIVEN = tuple(entry for entry in FLEET if entry[0] in (robot, forklift, tugger))

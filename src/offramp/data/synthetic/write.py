@@ -43,27 +43,7 @@ def make_factory(
     Returns:
         Path of the data set file, which is written last.
     """
-
-    def render(split: str, index: int) -> scenes.Frame:
-        return scenes.still(
-            seed, split, index, width=width, height=height, cameras=cameras_of(split)
-        )
-
-    def camera(split: str, index: int) -> str:
-        return scenes.camera_name(scenes.camera_of(index, cameras_of(split)))
-
-    def difficulty(split: str, index: int) -> float:
-        return scenes.difficulty_of(seed, split, index)
-
-    recipe = Recipe(
-        kind="factory",
-        comment="# synthetic factory floors drawn by offramp; simulation, not real footage",
-        names=scenes.NAMES,
-        palette=scenes.PALETTE,
-        render=render,
-        camera=camera,
-        difficulty=difficulty,
-    )
+    recipe = _factory(width, height, seed)
     size = {"width": width, "height": height, "seed": seed}
     _check(images, width, height, seed, clip_frames)
     recipe.claim(out, images, {**size, "clip_frames": clip_frames})
@@ -78,6 +58,31 @@ def make_factory(
         if write_clip(out / "videos" / name, frames, numbered, CLIP_FPS):
             videos[name] = CLIP_FPS
     return recipe.finish(out, images, videos)
+
+
+def _factory(width: int, height: int, seed: int) -> Recipe:
+    """Describe the pictures of factory floors."""
+
+    def render(split: str, index: int) -> scenes.Frame:
+        return scenes.still(
+            seed, split, index, width=width, height=height, cameras=cameras_of(split)
+        )
+
+    def camera(split: str, index: int) -> str:
+        return scenes.camera_name(scenes.camera_of(index, cameras_of(split)))
+
+    def difficulty(split: str, index: int) -> float:
+        return scenes.difficulty_of(seed, split, index)
+
+    return Recipe(
+        kind="factory",
+        comment="# synthetic factory floors drawn by offramp; simulation, not real footage",
+        names=scenes.NAMES,
+        palette=scenes.PALETTE,
+        render=render,
+        camera=camera,
+        difficulty=difficulty,
+    )
 
 
 def make_packages(

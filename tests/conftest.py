@@ -1,0 +1,164 @@
+"""What tests share: a tiny data set, a run trained on it, and what follows from it, made once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from offramp.core.bundle import Bundle
+from offramp.core.costs import Costs
+from offramp.core.plan import Expectation, Plan, PlannedExit
+from offramp.data.dataset import Dataset
+from offramp.data.images import Array
+from offramp.evaluation import record
+from offramp.export import export
+from offramp.metrics.trace import Trace
+from offramp.models.network import MultiExitNetwork
+from offramp.profiling.latency import measure
+from offramp.runtime.ort import share_pool
+from offramp.search.designs import levels
+from offramp.search.search import expect
+from offramp.training.recipe import Augment, Distillation, Exits, Optimisation, Recipe
+from offramp.training.run import Run
+from offramp.training.train import train
+from tests.tiny import write_dataset
+
+HEADS = ("r1-b0-fcn", "r4-b1-fcn")
+POINTS = ("stem", "bottleneck1", "bottleneck2")
+
+TINY_RECIPE = Recipe(
+    size="96x64",
+    knobs={"width": 0.25},
+    exits=Exits(points=POINTS, heads=HEADS),
+    augment=Augment(scale=(0.7, 1.0)),
+    stage1=Optimisation(epochs=2, batch=4, lr=5e-3),
+    stage2=Distillation(epochs=2, batch=4, lr=5e-3),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: the pool of a process keeps the size that it gets first."""
+    share_pool(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A sound data set of 12, 6, 8 and 6 images; do not write into it."""
+    return Dataset.open(write_dataset(tmp_path_factory.mktemp("data")))
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    """Two epochs of each stage on FastSCNN of quarter width, two heads at three points."""
+    return TINY_RECIPE
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, recipe: Recipe) -> Run:
+    """A run trained to its end; do not write into it."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return train(Run.create(folder, "fastscnn", recipe, dataset))
+
+
+@pytest.fixture(scope="session")
+def network(run: Run) -> MultiExitNetwork:
+    """The trained network in eval mode; do not train it."""
+    return run.load_network()
+
+
+@pytest.fixture(scope="session")
+def trace(network: MultiExitNetwork, dataset: Dataset) -> Trace:
+    """What the trained network says of the calibration images."""
+    return record(network, dataset, "calib")
+
+
+@pytest.fixture(scope="session")
+def costs(network: MultiExitNetwork) -> Costs:
+    """The cost table of the trained network."""
+    return measure(network, rounds=2, warm_up=1)
+
+
+@pytest.fixture(scope="session")
+def plan(trace: Trace, costs: Costs) -> Plan:
+    """Stop after the stem, at bottleneck2 or at the end: some images at each of the first two."""
+    exits = [("stem", "r1-b0-fcn"), ("bottleneck2", "r4-b1-fcn"), ("end", "own")]
+    return planned(trace, costs, exits)
+
+
+@pytest.fixture(scope="session")
+def short_plan(trace: Trace, costs: Costs) -> Plan:
+    """Stop after the stem or at bottleneck1, short of the network's own end."""
+    return planned(trace, costs, [("stem", "r4-b1-fcn"), ("bottleneck1", "r1-b0-fcn")])
+
+
+@pytest.fixture(scope="session")
+def frames(dataset: Dataset) -> list[Array]:
+    """The calibration images, in two sizes."""
+    return [image for image, _ in dataset.pairs("calib")]
+
+
+@pytest.fixture(scope="session")
+def bundle(
+    tmp_path_factory: pytest.TempPathFactory,
+    network: MultiExitNetwork,
+    plan: Plan,
+    frames: list[Array],
+) -> Bundle:
+    """The plan as a bundle; copy it before you change it."""
+    return export(network, plan, frames, tmp_path_factory.mktemp("bundles") / "tiny.offramp")
+
+
+@pytest.fixture(scope="session")
+def short_bundle(
+    tmp_path_factory: pytest.TempPathFactory,
+    network: MultiExitNetwork,
+    short_plan: Plan,
+    frames: list[Array],
+) -> Bundle:
+    """The short plan as a bundle, which holds one more segment and head to the end."""
+    return export(network, short_plan, frames[:2], tmp_path_factory.mktemp("bundles") / "short")
+
+
+def planned(trace: Trace, costs: Costs, exits: list[tuple[str, str]]) -> Plan:
+    """Plan `exits` so that each early one stops the surer third of the images, or so."""
+    thresholds: list[float | None] = []
+    for pair in exits[:-1]:
+        choice = levels(trace.score(trace.index(*pair), "mean-top1"))
+        thresholds.append(float(choice[2 * len(choice) // 3]))
+    nothing = Expectation(miou=0, miou_per_image=0, macs=0, latency_ms=0)
+    raw = Plan(
+        setting="input-dependent",
+        score="mean-top1",
+        exits=tuple(
+            PlannedExit(point=point, head=head, threshold=threshold)
+            for (point, head), threshold in zip(exits, [*thresholds, None], strict=True)
+        ),
+        expected=nothing,
+        full=nothing,
+        size=trace.size,
+        images=len(trace.images),
+    )
+    return expect(raw, trace, costs)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Numbers that are the same in every run."""
+    return np.random.default_rng(20)
+
+
+@pytest.fixture
+def copied(bundle: Bundle, tmp_path: Path) -> Path:
+    """A copy of the bundle's folder, to be tampered with."""
+    folder = tmp_path / "copy.offramp"
+    folder.mkdir()
+    for file in bundle.folder.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder

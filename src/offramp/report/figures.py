@@ -48,11 +48,12 @@ def draw_frontier(record: Frontier, colours: Colours) -> str:
         axes.plot([x0], [y0], marker="X", ms=11, color=INK, mec="white", mew=1, ls="", zorder=5)
         axes.axhline(y0, color=MUTED, lw=0.8, ls=(0, (4, 4)), zorder=1)
         axes.set(xlabel="work an image (million multiply-accumulates)", ylabel="dataset mIoU (%)")
-        axes.set_xlim(0, None)
+        axes.set_xlim(0, 1.05 * max(x0, axes.dataLim.x1))
         axes.margins(y=0.1)
         tidy(axes)
         axes.legend(loc="lower right", frameon=False, fontsize=9.5, labelcolor=INK)
-        label_spots(axes, [(x0, y0, record.full.name, INK), *labels])
+        dots = [(s.macs / MEGA, 100 * s.miou) for spots in record.singles.values() for s in spots]
+        label_spots(axes, [(x0, y0, record.full.name, INK), *labels], dots)
         return svg(figure)
 
 
@@ -101,11 +102,12 @@ def draw_heads(record: Heads, colours: Colours) -> str:
     with canvas(10, 4.2) as (figure, axes):
         axes.axhline(100 * record.own, color=INK, lw=1.3, ls=(0, (5, 3)))
         points = list(record.by_point)
-        labels = [(-0.45, 100 * record.own, "network's own end", INK)]
+        labels, marks = [], []
         for place, (point, dots) in enumerate(record.by_point.items()):
             x = place + np.linspace(-0.3, 0.3, len(dots)) if len(dots) > 1 else [float(place)]
             best = max(dots, key=lambda dot: dot.miou)
             for at, dot in zip(x, dots, strict=True):
+                marks.append((float(at), 100 * dot.miou))
                 ring = INK if dot.chosen else "white"
                 axes.plot([at], [100 * dot.miou], marker="o", ms=11 if dot.chosen else 8, ls="",
                           color=colours[point], mec=ring, mew=2 if dot.chosen else 0.8)  # fmt: skip
@@ -116,7 +118,9 @@ def draw_heads(record: Heads, colours: Colours) -> str:
         axes.set(xlim=(-0.5, len(points) - 0.5), ylabel="dataset mIoU (%)")
         axes.margins(y=0.12)
         tidy(axes, grid="y")
-        _label_heads(axes, labels)
+        axes.annotate("network's own end", (-0.48, 100 * record.own), (0, 3), va="bottom",
+                      textcoords="offset points", fontsize=10, fontweight="bold")  # fmt: skip
+        label_spots(axes, labels, marks)
         return svg(figure)
 
 
@@ -151,16 +155,18 @@ def _score_panel(axes: "Axes", panel: ScorePanel, colour: str) -> None:
     for chosen, fill, name in groups:
         if chosen.any():
             edge = colour if fill == "white" else "none"
+            label = f"{name} {int(chosen.sum())}"
             axes.scatter(panel.score[chosen], 100 * panel.miou[chosen], s=24, c=fill, alpha=0.75,
-                         edgecolors=edge, linewidths=1.1, label=f"{name}: {int(chosen.sum())}")  # fmt: skip
+                         edgecolors=edge, linewidths=1.1, label=label)  # fmt: skip
     axes.axvline(panel.threshold, color=ACCENT, lw=1.6)
     axes.annotate(f"threshold {panel.threshold:.3f}", (panel.threshold, 1), (5, -4),
                   xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
                   color=ACCENT, fontsize=10, fontweight="bold")  # fmt: skip
     known = "" if np.isnan(panel.correlation) else f"   ρ = {panel.correlation:.2f}"
-    axes.set_title(f"{panel.name}{known}", fontsize=11)
+    axes.set_title(f"{panel.name}{known}", fontsize=11, pad=24)
     axes.margins(y=0.12)
-    axes.legend(loc="lower right", frameon=True, framealpha=0.85, edgecolor="none", fontsize=9)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.985), ncols=3, frameon=False,
+                fontsize=9.5, handletextpad=0.1, columnspacing=1.0, labelcolor=INK)  # fmt: skip
     tidy(axes)
 
 
@@ -181,10 +187,3 @@ def _miou_curves(axes: "Axes", stage: Curves, colours: Colours) -> None:
         axes.annotate(point, (epoch, last), (7, 0), textcoords="offset points", va="center",
                       color=colours.get(point, MUTED), fontsize=9.5, fontweight="bold",
                       annotation_clip=False)  # fmt: skip
-
-
-def _label_heads(axes: "Axes", labels: list[tuple[float, float, str, str]]) -> None:
-    own, *others = labels
-    axes.annotate(own[2], (own[0], own[1]), (2, 4), textcoords="offset points", va="bottom",
-                  color=own[3], fontsize=10, fontweight="bold")  # fmt: skip
-    label_spots(axes, others)

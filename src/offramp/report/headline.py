@@ -1,4 +1,4 @@
-"""The tables of the report: what stopping early saves, class by class, and what each piece costs."""
+"""What stopping early saves, on which images and class by class, and what each piece costs."""
 
 from dataclasses import dataclass
 

@@ -21,7 +21,8 @@ class Row:
 
     Attributes:
         cells: plain text.
-        kind: "" or a class of the style sheet: "strong", "quiet", "head", "total".
+        kind: "" or a class of the style sheet: "group" (one cell, as wide as the table), "strong",
+            "quiet", "head", "total".
     """
 
     cells: Sequence[str]
@@ -100,16 +101,13 @@ def tiles(values: Sequence[tuple[str, str, bool]]) -> Markup:
     return Markup(f'<div class="tiles">{cells}</div>')
 
 
-def table(columns: Sequence[str], rows: Sequence[Row]) -> Markup:
-    """Write a table that scrolls sideways where it is too wide."""
+def table(columns: Sequence[str], rows: Sequence[Row], *, wordy: bool = False) -> Markup:
+    """Write a table that scrolls sideways where it is too wide; the second column may be wordy."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "\n".join(
-        f'<tr class="{escape(row.kind)}">' + "".join(f"<td>{escape(c)}</td>" for c in row.cells)
-        + "</tr>"
-        for row in rows
-    )  # fmt: skip
+    body = "\n".join(_row(row, len(columns)) for row in rows)
+    kind = "wordy" if wordy else ""
     return Markup(
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n'
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead>\n'
         f"<tbody>{body}</tbody></table></div>"
     )
 
@@ -183,6 +181,13 @@ def _section(section: Section) -> str:
         f'<section id="{escape(section.anchor)}"><h2>{escape(section.title)}</h2>\n'
         f"{_joined(section.parts)}</section>"
     )
+
+
+def _row(row: Row, columns: int) -> str:
+    if row.kind == "group":
+        return f'<tr class="group"><td colspan="{columns}">{escape(row.cells[0])}</td></tr>'
+    cells = "".join(f"<td>{escape(cell)}</td>" for cell in row.cells)
+    return f'<tr class="{escape(row.kind)}">{cells}</tr>'
 
 
 def _card(card: Card) -> str:

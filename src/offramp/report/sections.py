@@ -55,15 +55,16 @@ def savings(rows: Sequence[Comparison], plan: str) -> Section:
                 "BUNDLE --data DATA --split test --json > RUN/eval/test.json"
             )
         )
-    columns = ["images", "network", "mIoU", "mIoU per image", "work", "latency (mean)", "p50 / p95"]
+    columns = ["", "mIoU", "mIoU per image", "work", "latency (mean)", "p50 / p95"]
     body = []
     for row in rows:
-        name = f"{row.split} ({number(row.images)}, {'fitted' if row.fitted else 'held out'})"
+        held_out = "fitted" if row.fitted else "held out"
+        body.append(Row([f"{row.split}: {number(row.images)} images, {held_out}"], "group"))
         early = f"plan {row.plan}" if row.plan else "early exits of another plan"
         kind = "quiet" if row.fitted else "strong"
-        body.append(Row([name, "full", *_side(row.full)], "quiet" if row.fitted else ""))
-        body.append(Row(["", early, *_side(row.early)], kind))
-        body.append(Row(["", "difference", *_difference(row)], "quiet"))
+        body.append(Row(["full network", *_side(row.full)], "quiet" if row.fitted else ""))
+        body.append(Row([early, *_side(row.early)], kind))
+        body.append(Row(["difference", *_difference(row)], "quiet"))
     return Section("savings", "What early exits save", [*parts, table(columns, body)])
 
 
@@ -87,7 +88,7 @@ def plan_table(plans: Sequence[NamedPlan]) -> Markup:
     figures = [percent(full.miou), work(full.macs), times(1.0), milliseconds(full.latency_ms)]
     body.append(Row(["full network", NONE, *figures], "total"))
     columns = ["plan (calibration)", "exits and thresholds", "mIoU", "work", "saved", "latency"]
-    return table(columns, body)
+    return table(columns, body, wordy=True)
 
 
 def network_section(material: Material, rows: Sequence[PieceRow], full: Cost) -> Section:
@@ -103,8 +104,8 @@ def network_section(material: Material, rows: Sequence[PieceRow], full: Cost) ->
         )
     )  # fmt: skip
     columns = [
-        "piece", "work", "of full", "parameters", "latency", "of full", "work to stop here",
-        "time to stop here", "images that stop",
+        "piece", "work", "of full", "parameters", "latency", "of full", "work to here",
+        "time to here", "images that stop",
     ]  # fmt: skip
     heads = ", ".join(f"{e.point}/{e.head}" for e in material.headline.plan.exits)
     text = (

@@ -24,7 +24,7 @@ SETTING: dict[Setting, tuple[str, str]] = {
 }
 """Colour and marker of a setting."""
 
-_EARLY_TO_LATE = ("#f59e0b", "#ea580c", "#db2777", "#7c3aed", "#2563eb", "#1e3a8a")
+_EARLY_TO_LATE = ("#d97706", "#dc4a1a", "#db2777", "#7c3aed", "#2563eb", "#1e3a8a")
 _FONTS = ("Inter", "Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans")
 
 
@@ -76,17 +76,25 @@ def tidy(axes: "Axes", *, grid: str = "both") -> None:
     axes.set_axisbelow(True)
 
 
-def label_spots(axes: "Axes", spots: Sequence[tuple[float, float, str, str]]) -> None:
-    """Write labels beside marks, each at the first place where it covers no earlier label.
+def label_spots(
+    axes: "Axes",
+    spots: Sequence[tuple[float, float, str, str]],
+    marks: Sequence[tuple[float, float]] = (),
+) -> None:
+    """Write labels beside marks, each at the first place where it covers no label and no mark.
 
     Args:
         axes: drawn, with final limits.
         spots: x, y, text and colour.
+        marks: x and y of what else should stay visible.
     """
+    from matplotlib.transforms import Bbox
+
     figure = axes.figure
     figure.draw_without_rendering()  # type: ignore[union-attr]
     frame = axes.get_window_extent()
-    used: list[Any] = []
+    centres = axes.transData.transform([*marks, *((x, y) for x, y, _, _ in spots)])
+    used: list[Any] = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in centres]
     for x, y, text, colour in spots:
         for dx, dy, across, up in _PLACES:
             label = axes.annotate(
@@ -95,7 +103,7 @@ def label_spots(axes: "Axes", spots: Sequence[tuple[float, float, str, str]]) ->
             )  # fmt: skip
             label.set_in_layout(False)
             box = label.get_window_extent()
-            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 + 8 and frame.y0 <= box.y0
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 + 2 and frame.y0 <= box.y0
             if inside and box.y1 <= frame.y1 and not any(box.overlaps(other) for other in used):
                 break
             if (dx, dy, across, up) != _PLACES[-1]:

@@ -6,7 +6,7 @@ CSS = """
 * { box-sizing:border-box; }
 body { margin:0; background:var(--ground); color:var(--ink);
   font:16px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif; }
-main, header > div, footer > div { max-width:1080px; margin:0 auto; padding:0 24px; }
+main, header > div, footer > div { max-width:1160px; margin:0 auto; padding:0 24px; }
 header { background:var(--paper); border-bottom:1px solid var(--line); padding:40px 0 32px; }
 header p.kicker { margin:0 0 4px; color:var(--accent); font-weight:600; font-size:14px;
   letter-spacing:.04em; text-transform:uppercase; }
@@ -28,12 +28,15 @@ section { background:var(--paper); border:1px solid var(--line); border-radius:1
 .tile span { color:var(--muted); font-size:14px; }
 .scroll { overflow-x:auto; margin:12px 0 16px; }
 table { border-collapse:collapse; width:100%; font-size:14.5px; font-variant-numeric:tabular-nums; }
-th, td { padding:8px 12px; text-align:right; white-space:nowrap;
+th, td { padding:8px 10px; text-align:right; white-space:nowrap;
   border-bottom:1px solid var(--line); }
-th { color:var(--muted); font-weight:600; font-size:13px; border-bottom:2px solid var(--line); }
+th { color:var(--muted); font-weight:600; font-size:13px; white-space:normal;
+  vertical-align:bottom; border-bottom:2px solid var(--line); }
 th:first-child, td:first-child { text-align:left; padding-left:4px; }
 tr.strong td { font-weight:700; background:var(--tint); }
 tr.quiet td { color:var(--muted); }
+tr.group td { font-weight:600; padding-top:18px; border-bottom-color:#cbd5e1; }
+table.wordy :is(th,td):nth-child(2) { text-align:left; white-space:normal; min-width:300px; }
 tr.head td:first-child { padding-left:22px; } tr.head td { color:var(--accent); }
 tr.total td { border-top:2px solid var(--line); font-weight:600; }
 figure { margin:14px 0 6px; }
@@ -52,7 +55,7 @@ figcaption, .note { color:var(--muted); font-size:14px; max-width:85ch; }
 .card div { padding:8px 12px 10px; } .card b { display:block; overflow-wrap:anywhere; }
 .card .muted { color:var(--muted); }
 .card.stop { border:2px solid var(--accent); box-shadow:0 2px 10px #0f766e33; }
-.card.unread { border-style:dashed; } .card.unread img { opacity:.6; }
+.card.unread { border-style:dashed; } .card.unread img { opacity:.7; }
 .badge { display:inline-block; border-radius:99px; padding:0 10px; font-size:12.5px;
   font-weight:600; background:var(--line); color:var(--muted); margin-top:4px; }
 .stop .badge { background:var(--accent); color:#fff; }

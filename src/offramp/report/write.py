@@ -117,7 +117,7 @@ def _shares_section(material: Material, colours: Mapping[str, str]) -> Section:
     )
     bars = records.shares(material)
     drawing = page.chart(draw_shares(bars, colours), "exits taken by each plan", caption)
-    return Section("shares", "Exits taken", [drawing])
+    return Section("shares", "Exits taken", [page.legend(list(colours.items())), drawing])
 
 
 def _scores_section(material: Material, colours: Mapping[str, str]) -> Section | None:
@@ -125,7 +125,7 @@ def _scores_section(material: Material, colours: Mapping[str, str]) -> Section |
     panels = records.score_panels(named, material.trace)
     if not panels:
         return None
-    side = "right" if panels[0].more_is_surer else "left"
+    side, perfect = ("right", "1") if panels[0].more_is_surer else ("left", "−1")
     text = (
         f"The plan sees no truth: it decides on one number an image, {named.plan.score}. The more "
         "that number says about how right the exit is, the safer it is to stop."
@@ -133,7 +133,7 @@ def _scores_section(material: Material, colours: Mapping[str, str]) -> Section |
     caption = (
         "One dot a calibration image. Images with a score on the "
         f"{side} of the threshold stop. ρ is the rank correlation of score and per-image mIoU over "
-        "all images: 1 would be a perfect judge, 0 a coin."
+        f"all images: {perfect} would be a perfect judge, 0 a coin."
     )
     drawing = draw_scores(panels, colours, named.plan.score)
     return Section("scores", "What the score knows", [text, page.chart(drawing, "scores", caption)])

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offramp.data.synthetic.backdrop import Backdrop
 from offramp.data.synthetic.compose import Thing
@@ -24,6 +23,9 @@ from offramp.data.synthetic.traffic import (
     put,
 )
 from offramp.data.synthetic.vehicles import DRIVEN
+
+_STEP = 0.4  # Seconds between two checks for collisions.
+_STEPS = 2000  # Checked times around the start of the clip.
 
 
 @dataclass(frozen=True)
@@ -96,19 +98,21 @@ def schedule(
         Loose obstacles that stay all the time, and everything that moves.
     """
     ground = Ground(scene)
-    fixed = [thing for _ in range(12) for thing in loose_obstacle(ground, 0.5, rng, off_lane=True)][
-        :3
-    ]
+    offers = [loose_obstacle(ground, 0.5, rng, off_lane=True) for _ in range(12)]
+    fixed = [thing for offer in offers for thing in offer][:3]
     ground.taken = [(x, y, 0.9) for x, y in (thing.place for thing in fixed)]
-    movers: list[Mover] = []
+    movers: list[tuple[Mover, Floats]] = []
     for number in range(32):
         for _ in range(20):
             make = _driver if number % 4 == 1 else _walker
             mover = make(ground, seconds, rng)
-            if mover is not None and not _collides(mover, movers):
-                movers.append(mover)
+            if mover is None:
+                continue
+            track = _track(mover)
+            if not _collides(mover, track, movers):
+                movers.append((mover, track))
                 break
-    return fixed, movers
+    return fixed, [mover for mover, _ in movers]
 
 
 def load(time: float, seconds: float) -> float:
@@ -152,14 +156,15 @@ def _walker(ground: Ground, seconds: float, rng: np.random.Generator) -> Mover |
 
 def _edge(ground: Ground, spot: tuple[float, float], way: float) -> tuple[float, float] | None:
     """Walk from a spot until out of the picture; None when something blocks the way."""
-    x, y = spot
+    stride = 0.15
+    steps = stride * np.arange(1, 200)[:, None]
+    path = np.asarray(spot) + steps * (np.sin(way), np.cos(way))
     hidden = 0.0
-    for _ in range(200):
-        x, y = x + 0.15 * float(np.sin(way)), y + 0.15 * float(np.cos(way))
+    for (x, y), seen in zip(path.tolist(), ground.seen(path, 0.0).tolist(), strict=True):
         if not ground.free(x, y, 0.3):
             return None
         # One body length beyond the border nothing of a person is left in the picture.
-        hidden = hidden + 0.15 if not ground.visible(x, y) else 0.0
+        hidden = 0.0 if seen else hidden + stride
         if hidden > 2.2:
             return x, y
     return None
@@ -181,18 +186,24 @@ def _driver(ground: Ground, seconds: float, rng: np.random.Generator) -> Mover |
     return Mover(_pair(start), _pair(end), begin, speed, 0.0, lambda done, waits: model, long)
 
 
-def _collides(mover: Mover, others: list[Mover]) -> bool:
+def _track(mover: Mover) -> Floats:
+    """Return places (T, 2) in metres every 0.4 s of the clip's time, NaN while away."""
+    first = int(np.ceil(mover.begin / _STEP))
+    count = int(np.floor((mover.begin + mover.duration) / _STEP)) - first + 1
+    track = np.full((_STEPS, 2), np.nan)
+    for step in range(max(first, -_STEPS // 2), min(first + count, _STEPS // 2)):
+        track[step + _STEPS // 2] = mover.place(step * _STEP) or (np.nan, np.nan)
+    return track
+
+
+def _collides(mover: Mover, track: Floats, others: list[tuple[Mover, Floats]]) -> bool:
     """Tell whether a mover comes too close to another one at any sampled time."""
-    times: NDArray[np.float64] = mover.begin + np.arange(0, mover.duration, 0.4)
-    for time in times.tolist():
-        here = mover.place(time)
-        for other in others:
-            there = other.place(time)
-            if here is None or there is None:
-                continue
-            gap = np.hypot(here[0] - there[0], here[1] - there[1])
-            if gap < mover.radius + other.radius + 0.15:
-                return True
+    for other, path in others:
+        gap = track - path
+        near = (mover.radius + other.radius + 0.15) ** 2
+        # Comparing with NaN is false: who is away collides with nobody.
+        if ((gap * gap).sum(axis=1) < near).any():
+            return True
     return False
 
 

@@ -152,8 +152,8 @@ def test_resumed_run_gives_the_same_bytes(tmp_path: Path) -> None:
 
     def interrupted(items: Iterable[int], total: int, label: str) -> Iterable[int]:
         del total, label
-        for item in items:
-            if item == 2:
+        for number, item in enumerate(items):
+            if number == 2:
                 raise KeyboardInterrupt
             yield item
 
@@ -167,6 +167,16 @@ def test_resumed_run_gives_the_same_bytes(tmp_path: Path) -> None:
     make_factory(broken, images=counts, clip_frames=0, **SIZE)
     assert kept.stat().st_mtime_ns == before
     assert files(whole) == files(broken)
+
+
+def test_many_processes_draw_the_same_bytes_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"train": 5, "test": 2}
+    make_factory(tmp_path / "one", images=counts, clip_frames=0, **SIZE)
+    monkeypatch.setattr("offramp.data.synthetic.album._FEW", 0)
+    make_factory(tmp_path / "many", images=counts, clip_frames=0, **SIZE)
+    assert files(tmp_path / "one") == files(tmp_path / "many")
 
 
 def test_clip_files(tmp_path: Path) -> None:

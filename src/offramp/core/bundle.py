@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from offramp.core.errors import BundleError
+from offramp.core.errors import BadInput, BundleError
 from offramp.core.files import read_json, sha256
 from offramp.core.model import ModelSpec
 from offramp.core.plan import Plan
@@ -113,9 +113,14 @@ class Bundle:
                 expected=f"a folder that holds {MANIFEST}",
                 repair="make one: offramp export RUN PLAN --out BUNDLE",
             )
-        value = read_json(file)
-        _check_format(value, file)
-        manifest = Manifest.parse(value, str(file))
+        try:
+            value = read_json(file)
+            _check_format(value, file)
+            manifest = Manifest.parse(value, str(file))
+        except BundleError:
+            raise
+        except BadInput as error:
+            raise BundleError(str(error)) from None
         _check_files(folder, manifest)
         return cls(folder, manifest)
 

@@ -1,7 +1,7 @@
 """The base of every specification: frozen, strict about keys, with errors that help."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -39,9 +39,15 @@ class Spec(BaseModel):
 def _keys_at(cls: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """Name the keys of the record nested at `path` below `cls`."""
     for part in path:
-        field = cls.model_fields.get(str(part))
-        if field is not None and isinstance(field.annotation, type):
-            if not issubclass(field.annotation, BaseModel):
-                break
-            cls = field.annotation
+        field = cls.model_fields.get(str(part))  # none where `part` indexes a list or a table
+        if field is not None:
+            cls = _record_in(field.annotation) or cls
     return list(cls.model_fields)
+
+
+def _record_in(annotation: Any) -> type[BaseModel] | None:
+    """Find the record in an annotation such as `dict[str, Record]` or `Record | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_record_in(part) for part in get_args(annotation))
+    return next((record for record in inner if record is not None), None)

@@ -45,7 +45,8 @@ def overlay(
     row = labels.astype(np.uint16) + np.uint16(256) * boundaries(labels)  # H×W, below 512
     mixed = image * keep[row][..., None]  # H×W×3, uint16
     mixed += add[row]
-    return (mixed >> 8).astype(np.uint8)
+    painted: Array = (mixed >> 8).astype(np.uint8)
+    return painted
 
 
 def boundaries(labels: Array) -> NDArray[np.bool_]:

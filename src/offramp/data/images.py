@@ -54,7 +54,7 @@ def read_mask(path: Path) -> Array:
     """
     picture = _open(path)
     if picture.mode in ("L", "P", "1"):
-        return np.asarray(picture.convert("L") if picture.mode == "1" else picture, dtype=np.uint8)
+        return np.asarray(picture, dtype=np.uint8)
     if picture.mode.startswith("I"):
         values = np.asarray(picture)
         if values.max(initial=0) <= 255:

@@ -36,47 +36,30 @@ def big_numbers(lead: Comparison) -> Markup:
     )
 
 
-def savings(rows: Sequence[Comparison], plan: str) -> Section:
-    """Compare the full network with the plan on every set of images."""
-    held = [row for row in rows if not row.fitted]
-    parts: list[Markup | str] = [
-        f"The plan '{plan}' beside the same network without early exits. "
-        + (
-            "Held-out figures are bold: they are the honest ones. The thresholds were fitted on "
-            "the calibration images, so those figures flatter the plan."
-            if held
-            else "All figures are of the images that the plan was fitted on."
-        )
-    ]
-    if not held:
-        parts.append(
+def savings(rows: Sequence[Comparison], lead: Comparison, by_class: Sequence[ClassRow]) -> Section:
+    """Compare the full network with the plan on every set of images, and class by class on one.
+
+    Args:
+        rows: the comparisons; the last is that of the headline's plan on the calibration images.
+        lead: the one that leads the report.
+        by_class: classes on the leading images.
+    """
+    beside = f"The plan '{rows[-1].plan}' beside the same network without early exits. "
+    if any(not row.fitted for row in rows):
+        words: list[Markup | str] = [
+            f"{beside}Held-out figures are bold: they are the honest ones. The thresholds were "
+            "fitted on the calibration images, so those figures flatter the plan."
+        ]
+    else:
+        words = [
+            f"{beside}All figures are of the images that the plan was fitted on.",
             note(
                 "No held-out figures yet: these flatter the plan. Make them with: offramp eval "
                 "BUNDLE --data DATA --split test --json > RUN/eval/test.json"
-            )
-        )
-    columns = ["", "mIoU", "mIoU per image", "work", "latency (mean)", "p50 / p95"]
-    body = []
-    for row in rows:
-        held_out = "fitted" if row.fitted else "held out"
-        body.append(Row([f"{row.split}: {number(row.images)} images, {held_out}"], "group"))
-        early = f"plan {row.plan}" if row.plan else "early exits of another plan"
-        kind = "quiet" if row.fitted else "strong"
-        body.append(Row(["full network", *_side(row.full)], "quiet" if row.fitted else ""))
-        body.append(Row([early, *_side(row.early)], kind))
-        body.append(Row(["difference", *_difference(row)], "quiet"))
-    return Section("savings", "What early exits save", [*parts, table(columns, body)])
-
-
-def class_table(rows: Sequence[ClassRow], lead: Comparison) -> Markup:
-    """Compare class by class."""
-    body = []
-    for row in rows:
-        both = row.full is not None and row.early is not None
-        change = points(row.early - row.full) if both else NONE  # type: ignore[operator]
-        values = [NONE if v is None else percent(v) for v in (row.full, row.early)]
-        body.append(Row([row.name, *values, change]))
-    return table([f"IoU of a class ({lead.split})", "full", "plan", "difference"], body)
+            ),
+        ]
+    parts = [*words, _savings_table(rows), _class_table(by_class, lead.split)]
+    return Section("savings", "What early exits save", parts)
 
 
 def plan_table(plans: Sequence[NamedPlan]) -> Markup:
@@ -150,6 +133,32 @@ def caveats(material: Material, rows: Sequence[Comparison], calib: str) -> list[
             "lead the report."
         )
     return texts
+
+
+def _savings_table(rows: Sequence[Comparison]) -> Markup:
+    columns = ["", "mIoU", "mIoU per image", "work", "latency (mean)", "p50 / p95"]
+    body = []
+    for row in rows:
+        held_out = "fitted" if row.fitted else "held out"
+        early = f"plan {row.plan}" if row.plan else "early exits of another plan"
+        body += [
+            Row([f"{row.split}: {number(row.images)} images, {held_out}"], "group"),
+            Row(["full network", *_side(row.full)], "quiet" if row.fitted else ""),
+            Row([early, *_side(row.early)], "quiet" if row.fitted else "strong"),
+            Row(["difference", *_difference(row)], "quiet"),
+        ]
+    return table(columns, body)
+
+
+def _class_table(rows: Sequence[ClassRow], split: str) -> Markup:
+    body = []
+    for row in rows:
+        change = NONE
+        if row.full is not None and row.early is not None:
+            change = points(row.early - row.full)
+        values = [NONE if v is None else percent(v) for v in (row.full, row.early)]
+        body.append(Row([row.name, *values, change]))
+    return table([f"IoU of a class ({split})", "full", "plan", "difference"], body)
 
 
 def _side(side: Side) -> list[str]:

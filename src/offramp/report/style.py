@@ -88,6 +88,7 @@ def label_spots(
         spots: x, y, text and colour.
         marks: x and y of what else should stay visible.
     """
+    from matplotlib.patheffects import withStroke
     from matplotlib.transforms import Bbox
 
     figure = axes.figure
@@ -100,6 +101,7 @@ def label_spots(
             label = axes.annotate(
                 text, (x, y), (dx, dy), textcoords="offset points", ha=across, va=up,
                 color=colour, fontsize=10, fontweight="bold", annotation_clip=False,
+                path_effects=[withStroke(linewidth=3, foreground="white")],
             )  # fmt: skip
             label.set_in_layout(False)
             box = label.get_window_extent()

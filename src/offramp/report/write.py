@@ -22,7 +22,7 @@ from offramp.report.figures import (
 )
 from offramp.report.gallery import gallery
 from offramp.report.material import Material, gather
-from offramp.report.page import Markup, Section
+from offramp.report.page import Section
 from offramp.report.pictures import Walk, find_split, walk_examples
 from offramp.report.style import point_colours
 from offramp.training.run import Run
@@ -48,35 +48,42 @@ def write_report(folder: Path, out: Path | None = None, track: Track = silent) -
     run = Run.open(folder)
     material = gather(folder)
     calib, walks, missing = _pictures(run, material, track)
-    colours = point_colours(material.costs.points)
     comparisons = headline.comparisons(material, calib)
     lead = headline.leading(comparisons, material.headline.name)
-    saved = sections.savings(comparisons, material.headline.name)
-    saved_parts = [*saved.parts, sections.class_table(headline.classes(material, lead), lead)]
+    foot = [
+        page.title("How to read these figures"),
+        page.points(sections.caveats(material, comparisons, calib)),
+        page.facts(_facts(run, material, calib)),
+    ]
+    text = page.page(
+        f"Early exits for {run.state.model.name} on {_data_name(run)}",
+        "offramp report",
+        [page.lead(sections.opening(lead)), sections.big_numbers(lead)],
+        [
+            sections.savings(comparisons, lead, headline.classes(material, lead)),
+            *_drawn(run, material, walks, missing),
+        ],
+        page.joined(foot),
+    )
+    file = out or folder / "report" / "index.html"
+    write_text(file, text)
+    return file
+
+
+def _drawn(run: Run, material: Material, walks: list[Walk], missing: str) -> list[Section]:
+    """Make the sections after the headline, leaving out those that have nothing to show."""
+    colours = point_colours(material.costs.points)
+    pieces, full = headline.pieces(material), headline.full_cost(material)
     parts = [
-        Section(saved.anchor, saved.title, saved_parts),
         _frontier_section(material, colours),
         _shares_section(material, colours),
         _scores_section(material, colours),
         _gallery_section(run, walks, missing),
         _heads_section(material, colours),
-        sections.network_section(material, headline.pieces(material), headline.full_cost(material)),
+        sections.network_section(material, pieces, full),
         _curves_section(material, colours),
     ]
-    spec = run.state.model
-    title = f"Early exits for {spec.name} on {_data_name(run)}"
-    foot = page.joined(
-        [
-            page.title("How to read these figures"),
-            page.points(sections.caveats(material, comparisons, calib)),
-            page.facts(_facts(run, material, calib)),
-        ]
-    )
-    top: list[Markup | str] = [page.lead(sections.opening(lead)), sections.big_numbers(lead)]
-    file = out or folder / "report" / "index.html"
-    shown = [part for part in parts if part is not None]
-    write_text(file, page.page(title, "offramp report", top, shown, foot))
-    return file
+    return [part for part in parts if part is not None]
 
 
 def _pictures(run: Run, material: Material, track: Track) -> tuple[str, list[Walk], str]:

@@ -47,6 +47,10 @@ class Goal:
             bound = getattr(self, name)
             if bound is not None and not -1 <= bound <= 1:
                 raise BadInput(f"{name} is a share", expected="0 to 1", got=str(bound))
+        for name in ("max_macs", "max_latency_ms"):
+            bound = getattr(self, name)
+            if bound is not None and not bound > 0:
+                raise BadInput(f"{name} is a cost", expected="more than 0", got=str(bound))
         if self.early_exits is not None and not 1 <= self.early_exits <= 3:
             raise BadInput("early exits", expected="1 to 3", got=str(self.early_exits))
 

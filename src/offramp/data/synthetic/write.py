@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from offramp.core.errors import BadInput
+from offramp.core.progress import Track, silent
 from offramp.data.synthetic import packages, scenes
+from offramp.data.synthetic.album import SPLITS, Album
 from offramp.data.synthetic.movie import write_clip
-from offramp.data.synthetic.recipe import SPLITS, Recipe, Track, untracked
 
 SEEN_CAMERAS, UNSEEN_CAMERAS = tuple(range(6)), (6, 7)
 CLIP_CAMERA, CLIP_FPS = 3, 10
@@ -27,7 +29,7 @@ def make_factory(
     height: int = 384,
     seed: int = 0,
     clip_frames: int = 200,
-    track: Track = untracked,
+    track: Track = silent,
 ) -> Path:
     """Write pictures, masks, tables and a clip of factory floors.
 
@@ -43,11 +45,17 @@ def make_factory(
     Returns:
         Path of the data set file, which is written last.
     """
-    recipe = _factory(width, height, seed)
+    album = Album(
+        kind="factory",
+        comment="# synthetic factory floors drawn by offramp; simulation, not real footage",
+        names=scenes.NAMES,
+        palette=scenes.PALETTE,
+        scenes=_Factory(width, height, seed),
+    )
     size = {"width": width, "height": height, "seed": seed}
     _check(images, width, height, seed, clip_frames)
-    recipe.claim(out, images, {**size, "clip_frames": clip_frames})
-    recipe.write_splits(out, images, track)
+    album.claim(out, images, {**size, "clip_frames": clip_frames})
+    album.write_splits(out, images, track)
     videos: dict[str, int] = {}
     if clip_frames:
         name = f"ramp_{scenes.camera_name(CLIP_CAMERA)}"
@@ -57,32 +65,50 @@ def make_factory(
         numbered = track(range(clip_frames), clip_frames, name)
         if write_clip(out / "videos" / name, frames, numbered, CLIP_FPS):
             videos[name] = CLIP_FPS
-    return recipe.finish(out, images, videos)
+    return album.finish(out, images, videos)
 
 
-def _factory(width: int, height: int, seed: int) -> Recipe:
-    """Describe the pictures of factory floors."""
+@dataclass(frozen=True)
+class _Pictures:
+    """The size in pixels and the seed of a series of pictures."""
 
-    def render(split: str, index: int) -> scenes.Frame:
+    width: int
+    height: int
+    seed: int
+
+
+class _Factory(_Pictures):
+    """Pictures of factory floors."""
+
+    def render(self, split: str, index: int) -> scenes.Frame:
         return scenes.still(
-            seed, split, index, width=width, height=height, cameras=cameras_of(split)
+            self.seed,
+            split,
+            index,
+            width=self.width,
+            height=self.height,
+            cameras=cameras_of(split),
         )
 
-    def camera(split: str, index: int) -> str:
+    def camera(self, split: str, index: int) -> str:
         return scenes.camera_name(scenes.camera_of(index, cameras_of(split)))
 
-    def difficulty(split: str, index: int) -> float:
-        return scenes.difficulty_of(seed, split, index)
+    def difficulty(self, split: str, index: int) -> float:
+        return scenes.difficulty_of(self.seed, split, index)
 
-    return Recipe(
-        kind="factory",
-        comment="# synthetic factory floors drawn by offramp; simulation, not real footage",
-        names=scenes.NAMES,
-        palette=scenes.PALETTE,
-        render=render,
-        camera=camera,
-        difficulty=difficulty,
-    )
+
+class _Packages(_Pictures):
+    """Pictures of parcels on a conveyor."""
+
+    def render(self, split: str, index: int) -> scenes.Frame:
+        return packages.package_still(self.seed, split, index, width=self.width, height=self.height)
+
+    def camera(self, split: str, index: int) -> str:
+        del split
+        return packages.view_of(index)
+
+    def difficulty(self, split: str, index: int) -> float:
+        return packages.difficulty_of(self.seed, split, index)
 
 
 def make_packages(
@@ -92,34 +118,21 @@ def make_packages(
     width: int = 960,
     height: int = 540,
     seed: int = 0,
-    track: Track = untracked,
+    track: Track = silent,
 ) -> Path:
     """Write pictures and masks of parcels on a conveyor; arguments as in make_factory."""
-
-    def render(split: str, index: int) -> scenes.Frame:
-        return packages.package_still(seed, split, index, width=width, height=height)
-
-    def camera(split: str, index: int) -> str:
-        del split
-        return packages.view_of(index)
-
-    def difficulty(split: str, index: int) -> float:
-        return packages.difficulty_of(seed, split, index)
-
-    recipe = Recipe(
+    album = Album(
         kind="packages",
         comment="# synthetic parcels on a belt drawn by offramp; simulation, not real footage",
         names=packages.NAMES,
         palette=packages.PALETTE,
-        render=render,
-        camera=camera,
-        difficulty=difficulty,
+        scenes=_Packages(width, height, seed),
     )
     size = {"width": width, "height": height, "seed": seed}
     _check(images, width, height, seed, 0)
-    recipe.claim(out, images, size)
-    recipe.write_splits(out, images, track)
-    return recipe.finish(out, images, {})
+    album.claim(out, images, size)
+    album.write_splits(out, images, track)
+    return album.finish(out, images, {})
 
 
 def _check(images: Mapping[str, int], width: int, height: int, seed: int, clip_frames: int) -> None:

@@ -5,64 +5,66 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
+import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Mapping
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from offramp.core.errors import BadInput
+from offramp.core.files import write_bytes
+from offramp.core.progress import Track
 from offramp.data.synthetic.scenes import Frame
 from offramp.data.synthetic.solids import IGNORE
-
-_LOG = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "calib", "test")
 _QUALITY = 92
 _MARKER = ".synthetic.json"  # Tells a previous output of this command from foreign files.
-_PART = ".part"  # Ending of files that are being written.
-
-Track = Callable[[Iterable[int], int, str], Iterable[int]]
+_FEW = 64  # Up to so many pictures are drawn before more processes would have started.
 
 
-def untracked(items: Iterable[int], total: int, label: str) -> Iterable[int]:
-    """Return the items unchanged; the default for `track`."""
-    del total, label
-    return items
+class Scenes(Protocol):
+    """What is drawn; every picture follows from split and index alone."""
 
+    def render(self, split: str, index: int) -> Frame:
+        """Draw a picture and its mask."""
+        ...
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name first, so that it is whole or absent."""
-    part = path.with_name(path.name + _PART)
-    part.write_bytes(content)
-    os.replace(part, path)
+    def camera(self, split: str, index: int) -> str:
+        """Name the camera of a picture."""
+        ...
+
+    def difficulty(self, split: str, index: int) -> float:
+        """Tell the difficulty of a picture, 0 to 1."""
+        ...
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Describe one kind of data set and write it.
+class Album:
+    """A synthetic data set on disk, drawn on all cores.
 
     Attributes:
         kind: Name of the kind.
         comment: First line of the data set file.
         names: Class names by index.
         palette: Class colours by index.
-        render: Renders a picture from split and index.
-        camera: Names the camera of a picture from split and index.
-        difficulty: Returns the difficulty of a picture from split and index.
+        scenes: What is drawn.
     """
 
     kind: str
     comment: str
     names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
-    render: Callable[[str, int], Frame]
-    camera: Callable[[str, int], str]
-    difficulty: Callable[[str, int], float]
+    scenes: Scenes
 
     def claim(self, out: Path, images: Mapping[str, int], size: Mapping[str, int]) -> None:
         """Create the folder, or accept it when the same command made it."""
@@ -83,7 +85,7 @@ class Recipe:
                 got=str(out),
                 repair="choose another folder or repeat the first values",
             )
-        foreign = [entry.name for entry in _entries(out) if entry.name != _MARKER + _PART]
+        foreign = [entry.name for entry in _entries(out) if _MARKER not in entry.name]
         if foreign and not marker.is_file():
             raise BadInput(
                 "output folder is not empty",
@@ -92,26 +94,29 @@ class Recipe:
                 repair="choose another folder",
             )
         out.mkdir(parents=True, exist_ok=True)
-        write_whole(marker, order.encode())
+        write_bytes(marker, order.encode())
         # Without this file the data set counts as incomplete until the run has ended.
         (out / "dataset.yaml").unlink(missing_ok=True)
 
     def write_splits(self, out: Path, images: Mapping[str, int], track: Track) -> None:
         """Write the missing pictures of all splits, and their tables."""
-        for split in SPLITS:
-            count = images.get(split, 0)
-            if not count:
-                continue
-            for folder in ("images", "masks"):
-                (out / folder / split).mkdir(parents=True, exist_ok=True)
-            (out / "meta").mkdir(exist_ok=True)
-            rows = [self._row(out, split, index) for index in track(range(count), count, split)]
-            self._write_table(out / "meta" / f"{split}.csv", rows)
-            _LOG.info("wrote %d pictures of split %s", count, split)
+        with _spread(sum(images.values())) as spread:
+            for split in SPLITS:
+                count = images.get(split, 0)
+                if not count:
+                    continue
+                for folder in ("images", "masks"):
+                    (out / folder / split).mkdir(parents=True, exist_ok=True)
+                # Camera by camera: a process that draws one keeps its backdrop.
+                order = sorted(range(count), key=partial(self.scenes.camera, split))
+                drawn = spread(partial(self._row, out, split), order)
+                rows = dict(zip(order, track(drawn, count, f"drawing {split}"), strict=True))
+                table = [rows[index] for index in range(count)]
+                self._write_table(out / "meta" / f"{split}.csv", table)
 
     def _row(self, out: Path, split: str, index: int) -> list[str]:
         """Write one picture unless it is there, and return its row of the table."""
-        camera = self.camera(split, index)
+        camera = self.scenes.camera(split, index)
         stem = f"{split}_{index:04d}_{camera}"
         picture = out / "images" / split / f"{stem}.jpg"
         mask = out / "masks" / split / f"{stem}.png"
@@ -119,13 +124,13 @@ class Recipe:
             with Image.open(mask) as kept:
                 labels = np.asarray(kept)
         else:
-            frame = self.render(split, index)
+            frame = self.scenes.render(split, index)
             labels = frame.labels
-            write_whole(picture, _encoded(frame.image, "JPEG", quality=_QUALITY))
-            write_whole(mask, _encoded(labels, "PNG", compress_level=4))
+            write_bytes(picture, _encoded(frame.image, "JPEG", quality=_QUALITY))
+            write_bytes(mask, _encoded(labels, "PNG", compress_level=4))
         counts = np.bincount(labels.ravel(), minlength=IGNORE + 1)
         shares = [f"{counts[k] / labels.size:.5f}" for k in (*range(len(self.names)), IGNORE)]
-        return [picture.name, camera, f"{self.difficulty(split, index):.4f}", *shares]
+        return [picture.name, camera, f"{self.scenes.difficulty(split, index):.4f}", *shares]
 
     def _write_table(self, path: Path, rows: list[list[str]]) -> None:
         text = io.StringIO()
@@ -133,7 +138,7 @@ class Recipe:
         classes = [f"{name}_frac" for name in (*self.names, "ignore")]
         table.writerow(["file", "camera", "difficulty", *classes])
         table.writerows(rows)
-        write_whole(path, text.getvalue().encode())
+        write_bytes(path, text.getvalue().encode())
 
     def finish(self, out: Path, images: Mapping[str, int], videos: Mapping[str, int]) -> Path:
         """Write the data set file last; `videos` maps clip names to frames per second."""
@@ -149,7 +154,7 @@ class Recipe:
             files = f"video: {folder}/frames.mp4, masks: {folder}/masks.npz, fps: {fps}"
             lines.append(f"  {name}: {{{files}}}")
         path = out / "dataset.yaml"
-        write_whole(path, ("\n".join(lines) + "\n").encode())
+        write_bytes(path, ("\n".join(lines) + "\n").encode())
         return path
 
 
@@ -161,3 +166,23 @@ def _encoded(pixels: NDArray[np.uint8], form: str, **options: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, form, **options)
     return buffer.getvalue()
+
+
+@contextmanager
+def _spread(count: int) -> Iterator[Callable[[Callable[[int], Any], list[int]], Iterable[Any]]]:
+    """Yield a `map` that keeps the order: over all cores where there is enough to draw."""
+    workers = min(len(os.sched_getaffinity(0)), 8)
+    if count <= _FEW or workers == 1:
+        yield map
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
+    try:
+        yield lambda draw, order: pool.map(draw, order, chunksize=max(len(order) // 16, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Let the parent alone answer Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,2 +1,0 @@
-def test_smoke(bundle, short_bundle, plan, trace):
-    print(plan, trace.scores[:, :, 0])

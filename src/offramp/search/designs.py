@@ -84,9 +84,10 @@ def levels(scores: Floats, most: int = LEVELS) -> Floats:
     differently still falls on its side.
 
     Args:
-        scores: one score per image, shape N.
+        scores: one score per image, shape N; those that are no finite number part nothing.
         most: how many thresholds at the most.
     """
+    scores = scores[np.isfinite(scores)]
     distinct = np.unique(scores)
     middles = (distinct[1:] + distinct[:-1]) / 2
     if len(middles) <= most:
@@ -154,14 +155,15 @@ class _Table:
         images = len(self.trace.images)
         running = np.ones((1, images))
         counts = np.zeros((1, self.counts.shape[2]))
-        macs, latency = np.zeros(1), np.full(1, self.costs.decode.latency_ms)
+        # Sums over images, divided at the end: designs that cost the same come out the same.
+        macs, latency = np.zeros(1), np.full(1, images * self.costs.decode.latency_ms)
         grids = [self.grids[row, score] for row in exits[:-1]]
         if any(len(levels) == 0 for levels, _ in grids):
             return None
         for place, row in enumerate(exits):
-            share = running.mean(axis=1)  # G: who gets here reads this head
+            readers = running.sum(axis=1)  # G: who gets here reads this head
             step_macs, step_ms = self._step(exits, place)
-            macs, latency = macs + share * step_macs, latency + share * step_ms
+            macs, latency = macs + readers * step_macs, latency + readers * step_ms
             if place == len(exits) - 1:
                 counts = counts + running @ self.counts[row]
                 break
@@ -177,8 +179,8 @@ class _Table:
             score=score,
             levels=tuple(levels for levels, _ in grids),
             miou=mean_iou(counts[:, :classes], counts[:, classes:]),
-            macs=macs,
-            latency_ms=latency,
+            macs=macs / images,
+            latency_ms=latency / images,
             first=(float(first.macs), first.latency_ms),
         )
 

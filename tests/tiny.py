@@ -51,6 +51,7 @@ def write_dataset(folder: Path, splits: dict[str, int] = SPLITS, **keys: object)
         "palette": {index: list(colour) for index, colour in enumerate(COLOURS)},
         **keys,
     }
+    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "dataset.yaml"
     file.write_text(yaml.safe_dump(content))
     return file

@@ -94,14 +94,10 @@ def test_costs_that_lack_an_exit_are_refused(trace: Trace) -> None:
         search(trace, other, Goal.cheapest(min_miou=0.1))
 
 
-def test_a_score_that_is_no_number_parts_no_images(trace: Trace) -> None:
-    scores = trace.scores.copy()
-    scores[0, 1] = np.nan
-    spoilt = make_trace(scores, trace.intersections, trace.unions, EXITS)
-    plan = search(spoilt, COSTS, Goal.cheapest(min_miou=1.0)).plan
-    assert plan.expected.miou == 1.0
-    assert Plan.parse(plan.model_dump(), "plan") == plan
-    assert all(np.isfinite(planned.threshold) for planned in plan.exits[:-1])
+def test_a_score_that_is_no_number_makes_no_threshold() -> None:
+    assert levels(np.array([0.9, np.nan, 0.2, np.inf])).tolist() == [pytest.approx(0.55)]
+    assert levels(np.array([np.nan, np.nan])).tolist() == []
+    assert np.isfinite(levels(np.append(np.linspace(0, 1, 100), np.nan))).all()
 
 
 def test_progress_is_promised_exactly(trace: Trace) -> None:

@@ -24,7 +24,8 @@ class Spec(BaseModel):
         try:
             return cls.model_validate(value)
         except ValidationError as error:
-            first = error.errors()[0]
+            # A misspelt key may also be missing under its right name: the spelling says more.
+            first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
             path = ".".join(str(part) for part in first["loc"])
             if first["type"] == "extra_forbidden":
                 known = _keys_at(cls, first["loc"][:-1])

@@ -107,12 +107,13 @@ def _check_sample(data: Dataset, sample: Sample, counts: np.ndarray) -> list[Fau
 
 def _check_shared(sample: Sample, seen: dict[str, Path]) -> list[Fault]:
     """Report an image file that stands in two splits, or shares its mask with another."""
+    image, mask = str(sample.image.resolve()), str(sample.mask.resolve())
+    if image in seen:
+        return [Fault(sample.image, "stands in more than one split")]
     faults = []
-    for path in (sample.image.resolve(), sample.mask.resolve()):
-        first = seen.setdefault(str(path), sample.image)
-        if first != sample.image:
-            faults.append(Fault(sample.image, f"shares {path.name} with {first}"))
-            break
+    if mask in seen:
+        faults.append(Fault(sample.image, f"shares {sample.mask.name} with {seen[mask]}"))
+    seen[image] = seen[mask] = sample.image
     return faults
 
 

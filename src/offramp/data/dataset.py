@@ -15,6 +15,7 @@ The mask of `images/train/a.jpg` is `masks/train/a.png`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import yaml
@@ -25,6 +26,8 @@ from offramp.core.spec import Spec
 from offramp.data.images import SUFFIXES, Array, read_image, read_mask
 
 SPLITS = ("train", "val", "calib", "test")
+
+Byte = Annotated[int, Field(ge=0, le=255)]
 
 
 class Video(Spec):
@@ -51,11 +54,11 @@ class DatasetSpec(Spec):
     val: str | None = None
     calib: str | None = None
     test: str | None = None
-    names: dict[int, str] = Field(min_length=1)
+    names: dict[Byte, str] = Field(min_length=1)
     ignore_index: int = Field(default=255, ge=0, le=255)
-    palette: dict[int, tuple[int, int, int]] = Field(default_factory=dict)
+    palette: dict[Byte, tuple[Byte, Byte, Byte]] = Field(default_factory=dict)
     videos: dict[str, Video] = Field(default_factory=dict)
-    remap: dict[int, int] = Field(default_factory=dict)
+    remap: dict[Byte, Byte] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

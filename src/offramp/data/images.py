@@ -109,7 +109,9 @@ def _open(path: Path) -> Image.Image:
         raise DataFault(f"{path}: the file does not exist") from None
     except UnidentifiedImageError:
         raise DataFault(f"{path}: not an image that can be read") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise DataFault(f"{path}: the image is too large", got=str(error)) from None
+    except (OSError, SyntaxError, ValueError) as error:
         if isinstance(error, DataFault):
             raise
         raise DataFault(f"{path}: the image cannot be decoded", got=str(error)) from None

@@ -5,6 +5,8 @@ it is one `.npz`, described in docs/trace.md, which any program can write.
 """
 
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,22 +123,38 @@ class Trace:
             BadInput: the file is absent, no trace, or of a later format.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 head = json.loads(str(file["head"]))
                 arrays = {key: file[key] for key in ("scores", "intersections", "unions")}
+            if head["format"] != FORMAT:
+                raise BadInput(f"{path} has another format", expected=str(FORMAT))
+            return cls(
+                images=tuple(head["images"]),
+                exits=tuple((point, name) for point, name in head["exits"]),
+                names=tuple(head["names"]),
+                score_names=tuple(head["score_names"]),
+                size=(head["size"][0], head["size"][1]),
+                **arrays,
+            )
+        except BadInput:
+            raise
         except FileNotFoundError:
             raise BadInput(
                 f"there is no trace at {path}", repair="record one first: offramp record RUN"
             ) from None
-        except (OSError, ValueError, KeyError) as error:
+        except _UNREADABLE as error:
             raise BadInput(f"{path} is not a trace", got=str(error)) from None
-        if head.pop("format") != FORMAT:
-            raise BadInput(f"{path} has another format", expected=str(FORMAT))
-        return cls(
-            images=tuple(head["images"]),
-            exits=tuple((point, name) for point, name in head["exits"]),
-            names=tuple(head["names"]),
-            score_names=tuple(head["score_names"]),
-            size=(head["size"][0], head["size"][1]),
-            **arrays,
-        )
+
+
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy, zipfile and a head with other content raise."""

@@ -86,12 +86,15 @@ def _end_of(graph: fx.Graph, point: str, module: nn.Module) -> fx.Node:
         node for node in inside if any(not _runs_in(user, point) for user in node.users)
     ]
     leaving = [node for node in used_outside if _is_tensor(node)]
-    if len(leaving) != 1:
+    calls = {call for node in inside for call in _calls_of(node, point)}
+    if len(leaving) != 1 or len(calls) > 1:
         raise BadInput(
             f"cannot cut after '{point}'",
             expected="a block that runs once and yields one tensor",
-            got=f"{len(leaving)} tensors",
+            got=f"{len(leaving)} tensors" if len(calls) < 2 else f"{len(calls)} runs",
         )
+    if any(user.op == "output" for user in leaving[0].users):
+        raise BadInput(f"cannot cut after '{point}'", got="the network's end, an exit as it is")
     return leaving[0]
 
 
@@ -101,6 +104,12 @@ def _runs_in(node: fx.Node, point: str) -> bool:
     stack = node.meta.get("nn_module_stack") or {}
     paths = [str(entry[0]) for entry in stack.values()]
     return any(path == point or path.startswith(point + ".") for path in [*paths, target])
+
+
+def _calls_of(node: fx.Node, point: str) -> list[str]:
+    """List the calls of `point` within which a node was traced; torch.fx numbers them."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return [call for call, entry in stack.items() if str(entry[0]) == point]
 
 
 def _is_tensor(node: fx.Node) -> bool:

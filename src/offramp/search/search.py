@@ -105,12 +105,14 @@ class _Best:
             sizes[point] = sizes.get(point, 0) + 1
         if goal.setting == "budgeted":
             return len(trace.exits)
+        if goal.setting == "anytime":  # the network's own end is always among the exits
+            sizes[trace.exits[-1][0]] = 0
         ways = [1] + [0] * (goal.most_early_exits + 1)
         for size in sizes.values():
             for length in range(len(ways) - 1, 0, -1):
                 ways[length] += ways[length - 1] * size
         if goal.setting == "anytime":
-            return ways[-1]
+            return ways[-2]
         return ways[1] + sum(ways[2:]) * len(trace.score_names)
 
     def judge(self, chain: Chain, trace: Trace) -> None:

@@ -107,12 +107,19 @@ def train_loader(images: LabelledImages, batch: int, workers: int) -> DataLoader
         sampler=EpochOrder(images),
         num_workers=workers,
         drop_last=len(images) % batch == 1,
+        generator=torch.Generator(),  # else workers draw on the numbers that dropout depends on
     )
 
 
 def val_loader(images: LabelledImages, batch: int, workers: int) -> DataLoader[Any]:
     """Batch images in order."""
-    return DataLoader(images, batch_size=batch, shuffle=False, num_workers=workers)
+    return DataLoader(
+        images,
+        batch_size=batch,
+        shuffle=False,
+        num_workers=workers,
+        generator=torch.Generator(),
+    )
 
 
 def _transforms(augment: Augment, size: Size) -> v2.Transform:

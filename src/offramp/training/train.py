@@ -1,9 +1,11 @@
 """Train a run from its first epoch, or from where it was interrupted, to its end."""
 
 import logging
+import signal
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -129,16 +131,30 @@ def _fit(
             use_distributed_sampler=False,
         )
         checkpoint = run.folder / "checkpoints" / f"{name}.ckpt"
-        trainer.fit(
-            stage,
-            train_loader(splits.train, how.batch, workers),
-            val_loader(splits.val, how.batch, workers),
-            ckpt_path=str(checkpoint) if checkpoint.is_file() else None,
-            weights_only=False,
-        )
+        with _interruptible():
+            trainer.fit(
+                stage,
+                train_loader(splits.train, how.batch, workers),
+                val_loader(splits.val, how.batch, workers),
+                ckpt_path=str(checkpoint) if checkpoint.is_file() else None,
+                weights_only=False,
+            )
     if trainer.interrupted:
         raise KeyboardInterrupt
     return best.mious
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let an interrupt out as one: Lightning turns it into an exit, and keeps Ctrl+C ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as exit_:
+        signal.signal(signal.SIGINT, handler)
+        if isinstance(exit_.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 class _Best(Callback):
@@ -163,11 +179,22 @@ class _Best(Callback):
 
 
 class _Epoch(Callback):
-    """Make images and dropout depend on the epoch alone, so that a resumed run draws the same."""
+    """Make images and dropout depend on the epoch alone, so that a resumed run draws the same.
+
+    Lightning starts the workers of its first epoch before that epoch's hooks: what they copy
+    must know the epoch by then.
+    """
 
     def __init__(self, images: LabelledImages, seed: int) -> None:
         self.images = images
         self.seed = seed
+        images.epoch = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.images.epoch + 1}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.images.epoch = state_dict["epoch"]
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         self.images.epoch = trainer.current_epoch

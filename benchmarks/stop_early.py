@@ -88,7 +88,12 @@ def main() -> None:
     told.out.mkdir(exist_ok=True)
     save(
         told.out / name,
-        {"size": format_size(size), "rounds": told.rounds, "engine": session.engine.label, "rows": rows},
+        {
+            "size": format_size(size),
+            "rounds": told.rounds,
+            "engine": session.engine.label,
+            "rows": rows,
+        },
     )
 
 
@@ -117,7 +122,9 @@ def _single(network: MultiExitNetwork, exits, folder: Path):
     return load_graph(file)
 
 
-def _interleaved(session: Session, graphs, frame, rounds: int) -> dict[tuple[str, int], list[float]]:
+def _interleaved(
+    session: Session, graphs, frame, rounds: int
+) -> dict[tuple[str, int], list[float]]:
     times: dict[tuple[str, int], list[float]] = {}
     engine = session.engine
 

@@ -1,8 +1,11 @@
 """Early exits for segmentation networks: train, search, export, run.
 
-    network = attach(zoo.build("fastscnn", classes=4), spec, exits)
-    bundle  = export(network, plan, images, "factory.offramp")
-    result  = Session("factory.offramp").segment(image)
+    network = build_network(spec, exits)
+    trace   = record(network, Dataset.open("floor"))
+    costs   = measure(network)
+    found   = offramp.search.search(trace, costs, Goal(max_miou_loss=0.01))
+    bundle  = offramp.export.export(network, found.plan, images, "floor.offramp")
+    result  = Session(bundle).segment(image)
 
 Names load when they are first used: the run half works, and starts fast, without torch.
 """
@@ -25,10 +28,8 @@ _HOMES = {
     "Trace": "offramp.metrics.trace",
     "attach": "offramp.models.network",
     "build_network": "offramp.models.network",
-    "export": "offramp.export",
     "measure": "offramp.profiling.latency",
     "record": "offramp.evaluation",
-    "search": "offramp.search",
     "train": "offramp.training.train",
 }
 

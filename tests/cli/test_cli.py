@@ -138,7 +138,17 @@ def test_training_refuses_a_faulty_data_set(dataset: Dataset, tmp_path: Path) ->
         (("train", "--data", "{data}", "--model", "fastscn", "--out", "{out}"), "mean 'fastscnn'"),
         (("train", "--data", "nowhere", "--model", "fastscnn", "--out", "{out}"), "no data set at"),
         (
-            ("train", "--data", "{data}", "--model", "fastscnn", "--out", "{out}", "--set", "sise=1"),
+            (
+                "train",
+                "--data",
+                "{data}",
+                "--model",
+                "fastscnn",
+                "--out",
+                "{out}",
+                "--set",
+                "sise=1",
+            ),
             "did you mean 'size'",
         ),
         (("profile", "fastscnn", "--classes", "2", "--size", "huge"), "WxH"),

@@ -42,9 +42,7 @@ def test_a_plan_reads_back_to_the_last_digit(tmp_path: Path) -> None:
         ("input-dependent", [0.5, None]),
     ],
 )
-def test_thresholds_that_fit_the_setting_pass(
-    setting: str, thresholds: list[float | None]
-) -> None:
+def test_thresholds_that_fit_the_setting_pass(setting: str, thresholds: list[float | None]) -> None:
     assert Plan.parse(make(setting, thresholds), "here").setting == setting
 
 

@@ -138,9 +138,7 @@ def test_a_split_that_masks_cannot_mirror_is_refused(tmp_path: Path) -> None:
 
 def test_a_pair_of_two_sizes_is_refused_with_both(tmp_path: Path) -> None:
     data = Dataset.open(write_yaml(tmp_path))
-    write_pair(
-        tmp_path, "train", "a", np.zeros((4, 6, 3), np.uint8), np.zeros((4, 5), np.uint8)
-    )
+    write_pair(tmp_path, "train", "a", np.zeros((4, 6, 3), np.uint8), np.zeros((4, 5), np.uint8))
     with pytest.raises(DataFault, match=r"a\.png: image and mask differ.*6x4; got 5x4"):
         data.read(data.samples("train")[0])
 

@@ -1,4 +1,4 @@
-"""FastSCNN is IOT's: parameters and work equal the figures of SCIENCE §1."""
+"""FastSCNN is IOT's: parameters and work equal the thesis's figures."""
 
 import pytest
 import torch

@@ -205,7 +205,9 @@ def test_a_module_of_the_user_gets_exits_too() -> None:
     read = walk(network, images)
     assert torch.equal(read[END, "own"], module(network.begin(images).feature))
     assert read["body.0", "r4-b0-fcn"].shape == (1, 2, 16, 16)
-    assert network.state_dict().keys() == attach(Own(2), spec, {"body.0": LIGHT}).state_dict().keys()
+    assert (
+        network.state_dict().keys() == attach(Own(2), spec, {"body.0": LIGHT}).state_dict().keys()
+    )
 
 
 def test_a_module_with_other_channels_than_classes_is_refused() -> None:

@@ -36,9 +36,7 @@ def some_logits(seed: int, classes: int = 4, images: int = 3, scale: float = 3) 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10_000), st.integers(2, 21), st.sampled_from([0.1, 3.0, 40.0]))
 @pytest.mark.parametrize("spec", ALL, ids=lambda spec: spec.name)
-def test_a_score_is_what_numpy_says(
-    spec: ScoreSpec, seed: int, classes: int, scale: float
-) -> None:
+def test_a_score_is_what_numpy_says(spec: ScoreSpec, seed: int, classes: int, scale: float) -> None:
     logits = some_logits(seed, classes, scale=scale)
     try:
         expected = [plainly(spec, image.numpy()) for image in logits]

@@ -1,6 +1,6 @@
 """The search against brute force: every design, judged image by image in plain Python.
 
-The reference knows the documentation (SCIENCE §6, the docstrings of `Goal` and `search`) and
+The reference knows the documentation (MESS eq. 4-6, the docstrings of `Goal` and `search`) and
 shares no code with the solver: no matrices, no grids, thresholds midway between neighbours.
 """
 
@@ -97,9 +97,7 @@ def refining(trace: Trace, costs: Costs, rows: tuple[int, ...]) -> Design:
     images = range(len(trace.images))
     whole = judge(trace, costs, rows, [rows[-1] for _ in images])
     weakest = min(dataset_miou(trace, [row for _ in images]) for row in rows[:-1])
-    return Design(
-        rows, weakest, whole.macs, whole.latency, whole.first_macs, whole.first_latency
-    )
+    return Design(rows, weakest, whole.macs, whole.latency, whole.first_macs, whole.first_latency)
 
 
 def path(trace: Trace, costs: Costs, rows: tuple[int, ...]) -> tuple[int, int]:
@@ -263,9 +261,7 @@ def test_the_frontier_is_what_no_design_beats(seed: int) -> None:
         )
     }
     frontier = search(trace, costs, goal).frontier
-    found = [
-        (p.macs if goal.cost == "macs" else p.latency_ms, round(p.miou, 12)) for p in frontier
-    ]
+    found = [(p.macs if goal.cost == "macs" else p.latency_ms, round(p.miou, 12)) for p in frontier]
     assert found == sorted(kept)
 
 

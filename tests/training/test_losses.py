@@ -125,7 +125,9 @@ def test_logits_are_enlarged_to_the_labels() -> None:
     )
     teacher = Teacher.of(logits, labels, 255)
     assert teacher.log_p.shape == (1, 3, 8, 12)
-    assert positive_filtering_distillation(logits, teacher, 0.0).item() == pytest.approx(0, abs=1e-6)
+    assert positive_filtering_distillation(logits, teacher, 0.0).item() == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_early_exits_take_turns() -> None:

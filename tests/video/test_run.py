@@ -46,7 +46,9 @@ def test_every_frame_of_a_video_gets_a_line_a_mask_and_a_picture(
     assert (tally.frames, tally.unreadable) == (30, 0)
     assert sum(tally.taken.values()) == 30
     out = tmp_path / "out" / "clip"
-    assert [line["frame"] for line in lines(out / "results.jsonl")] == [f"{n:06d}" for n in range(30)]
+    assert [line["frame"] for line in lines(out / "results.jsonl")] == [
+        f"{n:06d}" for n in range(30)
+    ]
     assert len(list((out / "masks").iterdir())) == 30
     overlay = VideoFile(out / "overlay.mp4")
     assert sum(frame.image is not None for frame in overlay.frames()) == 30
@@ -62,9 +64,7 @@ def test_a_mask_on_disk_is_the_sessions_answer(
     assert np.array_equal(written, session.segment(image).labels)
 
 
-def test_a_broken_image_is_counted_and_the_run_goes_on(
-    session: Session, tmp_path: Path
-) -> None:
+def test_a_broken_image_is_counted_and_the_run_goes_on(session: Session, tmp_path: Path) -> None:
     folder = tmp_path / "shots"
     folder.mkdir()
     for name in ("a", "c"):

@@ -67,6 +67,10 @@ def verb(function: Callable[P, dict[str, Any]]) -> Callable[P, None]:
             # The reader of our output has left; point the descriptor away so that exit is quiet.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
+        except (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError) as error:
+            _fail(str(error), 2)
+        except OSError as error:
+            _fail(str(error), 1)
         if as_json:
             print(json.dumps(result, indent=2, allow_nan=False))
 

@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from offramp.cli.console import Json, macs_text, say, table, verb
 from offramp.core.errors import BadInput
+from offramp.core.spec import parse_yaml
 
 
 @verb
@@ -78,5 +78,5 @@ def _knobs(settings: list[str]) -> dict[str, Any]:
         name, equals, value = setting.partition("=")
         if not equals:
             raise BadInput("a knob without a value", expected="name=value", got=f"'{setting}'")
-        knobs[name] = yaml.safe_load(value)
+        knobs[name] = parse_yaml(value, f"the knob '{setting}'")
     return knobs

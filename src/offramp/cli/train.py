@@ -18,6 +18,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run.")
     ] = False,
+    stage1_of: Annotated[
+        Path | None, typer.Option(help="Take stage 1 from this run; train other heads on it.")
+    ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Train a network with early exits in two stages, and report each exit's mIoU."""
@@ -28,6 +31,8 @@ def train(
 
     begin = Run.resume if resume else Run.create
     run = begin(out, model, load_recipe(recipe, set or ()), Dataset.open(data))
+    if stage1_of is not None and not run.state.done:
+        run.take_stage1(Run.open(stage1_of))
     train_run(run, track)
     exits: list[dict[str, Any]] = [
         {"point": point, "head": head, "miou": miou}

@@ -7,8 +7,8 @@
       segment_1.onnx ...
       decoder.onnx        logits, size -> labels (uint8 1×H×W)
 
-Where the plan stops short of the network's own end, one more segment and head lead there: never
-run unless asked for, they are what evaluation and monitoring compare the early exits with.
+Where the plan stops short of the network's own end, one more segment and head lead there: no
+plan runs them; they are what evaluation and monitoring compare the early exits with.
 """
 
 from pathlib import Path

@@ -8,7 +8,7 @@ over images, weighted by how many took which exit, are the search's business.
 from collections.abc import Iterable, Mapping
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from offramp.core.errors import BadInput
 from offramp.core.spec import Spec
@@ -53,6 +53,12 @@ class Costs(Spec):
     decode: Cost = Cost()
     size: tuple[int, int]
     engine: Mapping[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_row_a_point(self) -> "Costs":
+        if len(self.segments) != len(self.points) or set(self.heads) != set(self.points):
+            raise ValueError("segments and heads must have one entry for each of the points")
+        return self
 
     def segment_path(self, point: str) -> Cost:
         """Sum the segments from the image up to `point`."""

@@ -6,6 +6,7 @@
     │   ├── DataFault                 a data set or a file in it is faulty
     │   └── BundleError               a bundle was changed, is incomplete, or is too new
     ├── MissingExtra (ModuleNotFoundError)  an optional library is needed; names the extra
+    ├── Infeasible                    no plan keeps to the bounds         -> exit status 1
     └── ParityError (RuntimeError)    an export does not answer as its source does
 
 A message says what is wrong, what was expected, what was got, and how to repair it.
@@ -77,6 +78,10 @@ class MissingExtra(OfframpError, ModuleNotFoundError):
         super().__init__(
             f"{purpose} needs {library}; install it with: pip install 'offramp[{extra}]'"
         )
+
+
+class Infeasible(OfframpError):
+    """Say that no plan keeps to the goal, and which comes nearest."""
 
 
 class ParityError(OfframpError, RuntimeError):

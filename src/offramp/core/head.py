@@ -44,7 +44,7 @@ class HeadSpec:
                 got=f"{self.reduction} and {self.blocks}",
             )
         if self.rapid and not self.blocks:
-            # Without blocks there is no dilation to raise: such twins count once (SCIENCE §2).
+            # Without blocks there is no dilation to raise: such twins count once.
             object.__setattr__(self, "rapid", False)
 
     @property

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Self, get_args
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from offramp.core.errors import BadInput, UnknownName
@@ -52,3 +53,15 @@ def _record_in(annotation: Any) -> type[BaseModel] | None:
         return annotation
     inner = (_record_in(part) for part in get_args(annotation))
     return next((record for record in inner if record is not None), None)
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Read YAML that came from `where` (a name, for the message).
+
+    Raises:
+        BadInput: it is not YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"{where} is not YAML", got=" ".join(str(error).split())) from None

@@ -29,7 +29,9 @@ UNCHECKED = Parity(
 )
 
 
-def export(network: MultiExitNetwork, plan: Plan, images: Sequence[Array], out: Path) -> Bundle:
+def export(
+    network: MultiExitNetwork, plan: Plan, images: Sequence[Array], out: Path | str
+) -> Bundle:
     """Write the exits of `plan` as a bundle, and compare it with the network on real images.
 
     Args:
@@ -44,6 +46,7 @@ def export(network: MultiExitNetwork, plan: Plan, images: Sequence[Array], out: 
         UnknownName: the plan names an exit that the network lacks.
         ParityError: the bundle does not answer as the network does; nothing is written.
     """
+    out = Path(out)
     _check_arguments(network, plan, images, out)
     network.eval()
     costs = count(network)

@@ -25,7 +25,7 @@ class Trace:
     """Everything that policies and search may know.
 
     Attributes:
-        images: names of the N images.
+        images: the N images, as paths below the data set's root.
         exits: the E pairs of position and head name, in the order of the path; the last is the
             network's own end.
         names: names of the C classes.

@@ -1,4 +1,4 @@
-"""Count multiply-accumulates and parameters by running the network (SCIENCE §1)."""
+"""Count multiply-accumulates and parameters by running the network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

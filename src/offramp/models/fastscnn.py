@@ -1,4 +1,4 @@
-"""FastSCNN as IOT builds it (SCIENCE §1), with its four knobs.
+"""FastSCNN (Poudel et al. 2019) as IOT builds it, with its four knobs.
 
     image ─ stem 1/8 ─┬─ bottleneck1 1/16 ─ bottleneck2 1/32 ─ bottleneck3 ─ pyramid ─┐
                       └───────────────────────────────────────────────── fusion 1/8 ──┴─ classifier

@@ -36,7 +36,7 @@ ZOO: Mapping[str, Entry] = {
         points=("stem", "bottleneck1", "bottleneck2", "bottleneck3", "pyramid", "fusion"),
         exits=("stem", "bottleneck1", "bottleneck2", "bottleneck3"),
         knobs={"width": 1.0, "expansion": 6, "repetition": 3, "pyramid": True},
-        source="Poudel et al. 2019, as IOT builds it (SCIENCE §1)",
+        source="Poudel et al. 2019, as the thesis IOT builds it",
     ),
 }
 
@@ -64,12 +64,8 @@ def build(name: str, classes: int, **knobs: Any) -> nn.Module:
         if knob not in found.knobs:
             raise UnknownName(f"knob of {name}", knob, found.knobs)
         default = found.knobs[knob]
-        fits = (
-            isinstance(value, int | float)
-            if isinstance(default, float)
-            else (type(value) is type(default))
-        )
-        if not fits:
+        kinds = (int, float) if isinstance(default, float) else (type(default),)
+        if type(value) not in kinds:  # not isinstance: a bool is no number here
             kind = type(default).__name__
             raise BadInput(f"knob '{knob}' of {name}", expected=f"a {kind}", got=repr(value))
     return found.build(classes, **knobs)

@@ -71,7 +71,10 @@ def find_split(data: Dataset, trace: Trace) -> str:
         BadInput: no split has these images.
     """
     for split in sorted(data.splits, key=lambda name: name != "calib"):
-        if tuple(sample.image.name for sample in data.samples(split)) == trace.images:
+        if (
+            tuple(s.image.relative_to(data.root).as_posix() for s in data.samples(split))
+            == trace.images
+        ):
             return split
     raise BadInput(
         f"no split of {data.file} has the images of the trace",

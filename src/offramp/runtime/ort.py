@@ -1,7 +1,7 @@
 """ONNX Runtime on the CPU: one thread pool for all graphs of the process, and no spinning.
 
 Every session would otherwise bring a pool whose idle threads spin on the cores that the next
-graph needs: three times slower on two cores (RUNTIME §1.1).
+graph needs.
 """
 
 import os
@@ -26,9 +26,11 @@ def share_pool(threads: int | None = None) -> int:
         threads: how many compute at a time; absent: as many as the process may use cores.
 
     Raises:
-        BadInput: the pool exists already with another size.
+        BadInput: the pool exists already with another size, or the number is below 1.
     """
     global _pool_threads
+    if threads is not None and threads < 1:
+        raise BadInput("the number of threads", expected="1 or more", got=str(threads))
     wanted = threads or _pool_threads or len(os.sched_getaffinity(0))
     if not _pool_threads:
         onnxruntime.set_global_thread_pool_sizes(wanted, 1)

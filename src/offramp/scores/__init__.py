@@ -1,7 +1,7 @@
 """Boil an exit's prediction down to one number an image, at the head's output stride.
 
 Each score is per image, whatever the batch, and made of operations that every engine has: the
-same code runs when recording and inside the exported graph (SCIENCE §4).
+same code runs when recording and inside the exported graph.
 """
 
 from math import log
@@ -32,7 +32,7 @@ def score(spec: ScoreSpec, logits: Tensor) -> Tensor:
 def pixel_confidence(logits: Tensor, kind: str) -> Tensor:
     """Compute each pixel's confidence from logits N×C×h×w; N×h×w in [0, 1].
 
-    "top1" is the largest probability; "entropy" is 1 − entropy / log C (SCIENCE §4).
+    "top1" is the largest probability; "entropy" is 1 − entropy / log C.
     """
     if kind == "top1":
         return torch.softmax(logits, dim=1).amax(dim=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from offramp.core.costs import Costs
-from offramp.core.errors import BadInput, OfframpError
+from offramp.core.errors import BadInput, Infeasible
 from offramp.core.files import write_json
 from offramp.core.plan import Expectation, Plan, PlannedExit
 from offramp.core.progress import Track, silent
@@ -16,10 +16,6 @@ from offramp.policies.policy import replay
 from offramp.policies.threshold import ThresholdPolicy
 from offramp.search.designs import Chain, chains
 from offramp.search.goal import Goal
-
-
-class Infeasible(OfframpError):
-    """No design keeps to the goal; the message names the nearest that exists."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +149,8 @@ class _Best:
     def explain(self) -> str:
         """Say that nothing fits, and what comes nearest."""
         full = self.full
+        if not self.nearest:
+            return f"there is no {self.goal.setting} plan with {self.goal.early_exits} early exits"
         return (
             f"no {self.goal.setting} plan keeps to the bounds; the nearest has {self.nearest}; "
             f"the full network has mIoU {full.miou:.4f}, {full.macs / 1e6:.2f} MMAC, "

@@ -51,7 +51,8 @@ def positive_filtering_distillation(
     """Distil the final exit into an early one (MESS eq. 3), averaged over the pixels that count.
 
     α · 1[final exit is right here] · CE(yᵢ, truth) + (1 − α) · KL(yᵢ‖y_N), with
-    KL(yᵢ‖y_N) = Σ yᵢ (log yᵢ − log y_N) as SCIENCE §3 reads it.
+    KL(yᵢ‖y_N) = Σ yᵢ (log yᵢ − log y_N). The paper writes L_KL(yᵢ, y_N) and leaves the
+    direction open; this is the reading that keeps its order.
 
     Args:
         logits: the early exit's, N×C×h×w.

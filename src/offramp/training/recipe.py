@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from offramp.core.errors import BadInput, UnknownName
 from offramp.core.head import FULL, LIGHT, HeadSpec
 from offramp.core.model import Size, parse_size
-from offramp.core.spec import Spec
+from offramp.core.spec import Spec, parse_yaml
+
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class Augment(Spec):
@@ -24,11 +25,17 @@ class Augment(Spec):
         rgb_shift: largest shift of each colour channel, from 0 to 255.
     """
 
-    scale: tuple[float, float] = (0.4, 1.0)
+    scale: tuple[Share, Share] = (0.4, 1.0)
     flip: bool = True
     brightness: float = Field(default=0.3, ge=0, le=1)
     contrast: float = Field(default=0.3, ge=0, le=1)
     rgb_shift: float = Field(default=12.0, ge=0, le=255)
+
+    @model_validator(mode="after")
+    def _scale_grows(self) -> "Augment":
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale must run from smaller to larger, not {self.scale}")
+        return self
 
 
 class Optimisation(Spec):
@@ -53,13 +60,15 @@ class Distillation(Optimisation):
     """Stage 2: frozen backbone, all heads together.
 
     Attributes:
-        alpha: weight of the ground truth in positive-filtering distillation (MESS eq. 3).
+        alpha: weight of the ground truth in positive-filtering distillation (MESS eq. 3). Lower
+            values let KL(yᵢ‖y_N), which forgives what a head leaves out, drop rare classes.
         loss_stride: the loss looks at every so-manieth pixel each way. Heads answer at an output
             stride of 8 and more, so 2 loses little, and the losses of many heads cost a quarter.
     """
 
-    epochs: int = Field(default=15, ge=1)
-    alpha: float = Field(default=0.5, ge=0, le=1)
+    epochs: int = Field(default=20, ge=1)
+    lr: float = Field(default=4e-3, gt=0)
+    alpha: float = Field(default=0.9, ge=0, le=1)
     loss_stride: int = Field(default=2, ge=1, le=8)
 
 
@@ -71,8 +80,8 @@ class Exits(Spec):
         heads: "light", "full" (all 56 of MESS eq. 1), or a list of head names.
     """
 
-    points: tuple[str, ...] | None = None
-    heads: Literal["light", "full"] | tuple[str, ...] = "light"
+    points: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    heads: Literal["light", "full"] | Annotated[tuple[str, ...], Field(min_length=1)] = "light"
 
     @field_validator("heads", mode="before")
     @classmethod
@@ -100,7 +109,8 @@ class Recipe(Spec):
         knobs: static choices of the architecture.
         exits: candidate exits.
         augment: augmentation.
-        class_weights: "none", or "enet": 1 / log(1.02 + share of the class) (Paszke et al. 2016).
+        class_weights: "none", or "enet": 1 / log(1.02 + share of the class), scaled to mean 1
+            (Paszke et al. 2016).
         stage1: exit-aware pre-training.
         stage2: distillation into the heads.
         seed: everything random derives from it.
@@ -114,7 +124,7 @@ class Recipe(Spec):
     class_weights: Literal["none", "enet"] = "enet"
     stage1: Optimisation = Optimisation()
     stage2: Distillation = Distillation()
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     workers: int = Field(default=0, ge=0)
 
     @property
@@ -136,12 +146,9 @@ def load_recipe(file: Path | None, settings: Sequence[str] = ()) -> Recipe:
     """
     value: dict[str, Any] = {}
     if file is not None:
-        try:
-            value = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        except FileNotFoundError:
-            raise BadInput(f"there is no recipe {file}") from None
-        except yaml.YAMLError as error:
-            raise BadInput(f"{file} is not YAML", got=" ".join(str(error).split())) from None
+        if not file.is_file():
+            raise BadInput(f"there is no recipe {file}")
+        value = parse_yaml(file.read_text(encoding="utf-8"), str(file)) or {}
         if not isinstance(value, dict):
             raise BadInput(f"{file} is not a recipe", expected="keys such as 'stage1'")
     for setting in settings:
@@ -162,4 +169,4 @@ def _apply(value: dict[str, Any], setting: str) -> None:
         if not isinstance(inner, dict):
             raise UnknownName("key in the recipe", path, list(Recipe.model_fields))
         value = inner
-    value[last] = yaml.safe_load(text)
+    value[last] = parse_yaml(text, f"the setting '{setting}'")

@@ -11,13 +11,17 @@ RUN/
   plans/                 written by `offramp search`
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+import torch
 import yaml
 from pydantic import Field
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_file, load_model, save_model
 
 from offramp.core.errors import BadInput
 from offramp.core.files import read_json, write_text, written
@@ -155,6 +159,33 @@ class Run:
         """Where the cost table is."""
         return self.folder / "costs.json"
 
+    def take_stage1(self, other: "Run") -> None:
+        """Begin at stage 2, on the backbone that another run's stage 1 trained.
+
+        Raises:
+            BadInput: the other run has no finished stage 1, or trained another network.
+        """
+        if "stage1" not in other.state.done:
+            raise BadInput(f"{other.folder} has not finished stage 1")
+        model = self.state.model
+        if (model.name, model.knobs, model.names) != (
+            other.state.model.name,
+            other.state.model.knobs,
+            other.state.model.names,
+        ):
+            raise BadInput(f"{other.folder} trained another network or other classes")
+        network = self.plain_network()
+        load_backbone(network, other.folder / "stage1.safetensors")
+        save_weights(network, self.folder / "stage1.safetensors")
+        self.update(self.state.model_copy(update={"done": ("stage1",)}))
+
+    def plain_network(self) -> MultiExitNetwork:
+        """Build the network of stage 1, a plain FCN head at every exit, with seeded weights."""
+        plain = [HeadSpec()]
+        with torch.random.fork_rng():
+            torch.manual_seed(self.recipe.seed)
+            return build_network(self.state.model, dict.fromkeys(self.state.exits, plain))
+
     def update(self, state: RunState) -> None:
         """Replace the state, on disk too."""
         self.state = state
@@ -207,8 +238,36 @@ def load_weights(network: MultiExitNetwork, file: Path) -> None:
     Raises:
         BadInput: the file is absent, is no safetensors file, or belongs to another network.
     """
-    try:
+    with _explained(network, file):
         load_model(network, str(file))
+
+
+def load_backbone(network: MultiExitNetwork, file: Path) -> None:
+    """Load the backbone alone, wherever the network that wrote the file was cut.
+
+    Raises:
+        BadInput: as `load_weights`.
+    """
+    with _explained(network, file):
+        given = {_uncut(key): tensor for key, tensor in load_file(str(file)).items()}
+        wanted = {key: _uncut(key) for key in network.segments.state_dict(prefix="segments.")}
+        missing = sorted(name for name in wanted.values() if name not in given)
+        if missing:
+            raise RuntimeError(f"it has no {missing[0]}")
+        state = {key.removeprefix("segments."): given[name] for key, name in wanted.items()}
+        network.segments.load_state_dict(state)
+
+
+def _uncut(key: str) -> str:
+    """Write a segment's parameter as the uncut network names it; other names stay."""
+    return re.sub(r"^segments\.\d+\.body\.", "backbone.", key)
+
+
+@contextmanager
+def _explained(network: MultiExitNetwork, file: Path) -> Iterator[None]:
+    """Turn what can go wrong in loading into one clear error."""
+    try:
+        yield
     except FileNotFoundError:
         raise BadInput(f"the weights {file} do not exist") from None
     except (SafetensorError, RuntimeError) as error:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from offramp.core.head import OWN, HeadSpec
+from offramp.core.head import OWN
 from offramp.metrics.confusion import intersections_unions, mean_iou
 from offramp.models.network import MultiExitNetwork
 from offramp.training.losses import (
@@ -18,9 +18,6 @@ from offramp.training.losses import (
     round_robin,
 )
 from offramp.training.recipe import Distillation, Optimisation
-
-PLAIN_HEAD = HeadSpec().name
-"""The head of stage 1: a plain FCN head (MESS §4.3)."""
 
 Logits = Mapping[tuple[str, str], Tensor]
 

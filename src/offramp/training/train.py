@@ -15,16 +15,14 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
-from offramp.core.head import HeadSpec
 from offramp.core.progress import Track, silent
 from offramp.data.check import check
 from offramp.data.dataset import Dataset
-from offramp.models.network import MultiExitNetwork, build_network
 from offramp.training.loader import LabelledImages, train_loader, val_loader
 from offramp.training.losses import enet_weights
 from offramp.training.recipe import Distillation, Optimisation, Recipe
 from offramp.training.run import Run, load_weights, save_weights
-from offramp.training.stages import PLAIN_HEAD, Stage, Stage1, Stage2
+from offramp.training.stages import Stage, Stage1, Stage2
 
 logger = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # it advertises at every start
@@ -67,7 +65,7 @@ class _Splits:
 
 def _stage1(run: Run, splits: _Splits, weights: Tensor | None, track: Track) -> None:
     """Train backbone and plain heads; the best epoch goes to stage1.safetensors."""
-    network = _plain_network(run)
+    network = run.plain_network()
     stage = Stage1(network, run.recipe.stage1, weights)
     _fit(run, stage, run.recipe.stage1, splits, run.folder / "stage1.safetensors", track)
     run.update(run.state.model_copy(update={"done": ("stage1",)}))
@@ -75,7 +73,7 @@ def _stage1(run: Run, splits: _Splits, weights: Tensor | None, track: Track) -> 
 
 def _stage2(run: Run, splits: _Splits, weights: Tensor | None, track: Track) -> None:
     """Train all candidate heads on the frozen backbone; the best epoch is the run's result."""
-    plain = _plain_network(run)
+    plain = run.plain_network()
     load_weights(plain, run.folder / "stage1.safetensors")
     with torch.random.fork_rng():
         torch.manual_seed(run.recipe.seed + 1)
@@ -84,14 +82,6 @@ def _stage2(run: Run, splits: _Splits, weights: Tensor | None, track: Track) -> 
     best = _fit(run, stage, run.recipe.stage2, splits, run.folder / "weights.safetensors", track)
     miou = {"/".join(key): value for key, value in best.items()}
     run.update(run.state.model_copy(update={"done": ("stage1", "stage2"), "miou": miou}))
-
-
-def _plain_network(run: Run) -> MultiExitNetwork:
-    """Build the network of stage 1 with seeded weights."""
-    plain = [HeadSpec.parse(PLAIN_HEAD)]
-    with torch.random.fork_rng():
-        torch.manual_seed(run.recipe.seed)
-        return build_network(run.state.model, dict.fromkeys(run.exits, plain))
 
 
 def _fit(

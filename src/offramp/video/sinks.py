@@ -18,7 +18,7 @@ from offramp.core.model import ModelSpec
 from offramp.data.colour import overlay
 from offramp.data.images import Array
 from offramp.runtime.session import Result
-from offramp.video.sources import Frame, _av
+from offramp.video.sources import Frame, load_av
 
 KINDS = ("masks", "overlay", "jsonl", "video")
 
@@ -120,7 +120,7 @@ class Movie:
 
     def write(self, picture: Array) -> None:
         """Append a frame; one of another size than the first is fitted to it."""
-        av = _av()
+        av = load_av()
         if self._container is None:
             self._open(picture.shape[1] & ~1, picture.shape[0] & ~1)  # H.264 wants even sides
         height, width = self._stream.height, self._stream.width
@@ -138,7 +138,7 @@ class Movie:
             os.replace(self._partial, self.file)
 
     def _open(self, width: int, height: int) -> None:
-        av = _av()
+        av = load_av()
         from fractions import Fraction
 
         options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}

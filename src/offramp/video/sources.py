@@ -99,7 +99,7 @@ class VideoFile:
         A packet that cannot be decoded comes as a frame without an image. Where the file ends
         before the frames that its header promises, one such frame tells how many are missing.
         """
-        av = _av()
+        av = load_av()
         number = 0
         fault = ""
         with _opened(self.file) as container:
@@ -153,12 +153,12 @@ def open_source(text: str) -> Source:
 
 def _goes_on(error: Exception) -> bool:
     """Tell whether a decoder's error concerns one packet only."""
-    return isinstance(error, _av().InvalidDataError)
+    return isinstance(error, load_av().InvalidDataError)
 
 
 def _opened(file: Path) -> Any:
     """Open a video for reading, from this file alone."""
-    av = _av()
+    av = load_av()
     try:
         container = av.open(str(file), options={"protocol_whitelist": "file"})
     except av.FFmpegError as error:
@@ -169,7 +169,7 @@ def _opened(file: Path) -> Any:
     return container
 
 
-def _av() -> Any:
+def load_av() -> Any:
     """Load PyAV."""
     try:
         import av

@@ -1,12 +1,14 @@
 """Run a multi-exit network over a data set once, and write down the trace."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from offramp.core.progress import Track, silent
 from offramp.core.score import RECORDED
 from offramp.data.dataset import Dataset
-from offramp.data.images import resize_image
+from offramp.data.images import Array, resize_image
 from offramp.metrics.confusion import intersections_unions
 from offramp.metrics.trace import Trace
 from offramp.models.network import MultiExitNetwork
@@ -56,3 +58,33 @@ def record(
         unions=unions,
         size=spec.size,
     )
+
+
+@torch.inference_mode()
+def answers(
+    network: MultiExitNetwork,
+    image: Array,
+    size: tuple[int, ...],
+    exits: Sequence[tuple[str, str]],
+) -> list[Array]:
+    """Walk one image's path once; the labels (uint8 H×W of `size`) of the exits named.
+
+    Args:
+        network: what answers.
+        image: uint8 RGB H×W×3 of any size.
+        size: height and width of the labels.
+        exits: pairs of position and head name, in the order of the path.
+
+    Raises:
+        UnknownName: the network lacks a head.
+    """
+    network.eval()
+    heads = dict(exits)
+    state = network.begin(torch.from_numpy(resize_image(image, network.spec.size).copy())[None])
+    labels = []
+    for index, point in enumerate(network.points):
+        state = network.advance(index, state)
+        if point in heads:
+            logits = network.read(index, state, heads[point]).logits
+            labels.append(network.decode(logits, (size[0], size[1]))[0].numpy())
+    return labels

@@ -26,11 +26,11 @@ FULL = Scale(
     clip=150,
     settings=(
         "size=320x192",
-        "exits.points=[stem, bottleneck1, bottleneck2]",
+        "exits.points=[stem, bottleneck1, fusion]",
         "exits.heads=[r1-b0-fcn, r4-b2-rapid-fcn, r2-b3-rapid-fcn]",
         "stage1.epochs=12",
         "stage1.lr=0.003",
-        "stage2.epochs=5",
+        "stage2.epochs=6",
     ),
 )
 QUICK = Scale(

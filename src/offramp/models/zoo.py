@@ -34,7 +34,7 @@ ZOO: Mapping[str, Entry] = {
     "fastscnn": Entry(
         build=FastSCNN,
         points=("stem", "bottleneck1", "bottleneck2", "bottleneck3", "pyramid", "fusion"),
-        exits=("stem", "bottleneck1", "bottleneck2", "bottleneck3"),
+        exits=("stem", "bottleneck1", "bottleneck2", "fusion"),
         knobs={"width": 1.0, "expansion": 6, "repetition": 3, "pyramid": True},
         source="Poudel et al. 2019, as the thesis IOT builds it",
     ),

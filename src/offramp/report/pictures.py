@@ -2,11 +2,10 @@
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from PIL import Image
 
 from offramp.core.errors import BadInput
@@ -14,7 +13,8 @@ from offramp.core.head import OWN
 from offramp.core.progress import Track
 from offramp.data.colour import overlay
 from offramp.data.dataset import Dataset, Sample
-from offramp.data.images import Array, resize_image
+from offramp.data.images import Array
+from offramp.evaluation import answers as answers_at
 from offramp.metrics.trace import Trace
 from offramp.models.network import END, MultiExitNetwork
 from offramp.report.examples import Example
@@ -83,7 +83,6 @@ def find_split(data: Dataset, trace: Trace) -> str:
     )
 
 
-@torch.inference_mode()
 def walk_examples(
     network: MultiExitNetwork,
     data: Dataset,
@@ -132,7 +131,7 @@ def _walk(
     if visited[-1][0] != END:
         visited.append((END, OWN))
     answers = []
-    for index, labels in enumerate(_read(network, image, truth.shape, visited)):
+    for index, labels in enumerate(answers_at(network, image, truth.shape, visited)):
         planned = named.plan.exits[index] if index < len(named.plan.exits) else None
         row = trace.index(*visited[index])
         decides = planned is not None and planned.threshold is not None
@@ -151,20 +150,3 @@ def _walk(
         )
     shown = data_uri(overlay(image, truth, data.palette))
     return Walk(sample.image.name, example, data_uri(image), shown, tuple(answers))
-
-
-def _read(
-    network: MultiExitNetwork,
-    image: Array,
-    size: tuple[int, ...],
-    visited: Sequence[tuple[str, str]],
-) -> Iterator[Array]:
-    """Walk the path once, and yield the labels H×W of the visited exits."""
-    frame = torch.from_numpy(resize_image(image, network.spec.size).copy())[None]  # 1×H×W×3
-    heads = dict(visited)
-    state = network.begin(frame)
-    for index, point in enumerate(network.points):
-        state = network.advance(index, state)
-        if point in heads:
-            logits = network.read(index, state, heads[point]).logits
-            yield network.decode(logits, (size[0], size[1]))[0].numpy()

@@ -135,7 +135,7 @@ class Session:
             yield result
 
     def _begin(self, image: Array) -> State:
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise BadInput(
                 "not a frame",
                 expected="uint8 RGB of shape HxWx3",

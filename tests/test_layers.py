@@ -32,7 +32,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 SIBLINGS = {("models", "scores")}
 """Imports allowed within a layer."""
 
-BUILD_HALF = frozenset("models scores training evaluation export profiling".split())
+BUILD_HALF = frozenset(["models", "scores", "training", "evaluation", "export", "profiling"])
 
 LIBRARIES: dict[str, frozenset[str]] = {
     "torch": BUILD_HALF,

@@ -12,6 +12,18 @@ class _Stop(Exception):
     pass
 
 
+def leave_half(file: Path, error: BaseException) -> None:
+    with written(file) as partial:
+        partial.write_text("half")
+        raise error
+
+
+def leave_half_a_folder(folder: Path) -> None:
+    with written_folder(folder) as partial:
+        (partial / "new.txt").write_text("new")
+        raise _Stop
+
+
 def test_a_block_that_ends_well_replaces_the_file(tmp_path: Path) -> None:
     file = tmp_path / "a" / "note.txt"
     write_text(file, "old")
@@ -23,9 +35,8 @@ def test_a_block_that_ends_well_replaces_the_file(tmp_path: Path) -> None:
 def test_a_block_that_raises_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     file = tmp_path / "note.txt"
     write_text(file, "old")
-    with pytest.raises(_Stop), written(file) as partial:
-        partial.write_text("half")
-        raise _Stop
+    with pytest.raises(_Stop):
+        leave_half(file, _Stop())
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
 
@@ -40,9 +51,8 @@ def test_the_final_name_does_not_exist_while_the_block_runs(tmp_path: Path) -> N
 
 def test_an_interrupt_counts_as_raising(tmp_path: Path) -> None:
     file = tmp_path / "note.txt"
-    with pytest.raises(KeyboardInterrupt), written(file) as partial:
-        partial.write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        leave_half(file, KeyboardInterrupt())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -60,9 +70,8 @@ def test_a_folder_stays_as_it_was_when_the_block_raises(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     with written_folder(folder) as partial:
         (partial / "old.txt").write_text("old")
-    with pytest.raises(_Stop), written_folder(folder) as partial:
-        (partial / "new.txt").write_text("new")
-        raise _Stop
+    with pytest.raises(_Stop):
+        leave_half_a_folder(folder)
     assert [path.name for path in folder.iterdir()] == ["old.txt"]
     assert list(tmp_path.iterdir()) == [folder]
 

@@ -172,7 +172,7 @@ def test_other_heads_share_segments_and_keep_the_heads_that_stay() -> None:
 
 
 def test_an_unknown_exit_is_offered_its_neighbour() -> None:
-    with pytest.raises(UnknownName, match="cut point of fastscnn.*did you mean 'bottleneck2'"):
+    with pytest.raises(UnknownName, match=r"cut point of fastscnn.*did you mean 'bottleneck2'"):
         build_network(SPEC, {"bottelneck2": PLAIN})
 
 

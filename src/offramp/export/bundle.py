@@ -119,11 +119,11 @@ def _write_graphs(
 def _require(parity: Parity) -> None:
     """Refuse a bundle that strays: labels, scores and decisions must be the network's."""
     faults = []
-    if parity.label_agreement < 0.999:
+    if not parity.label_agreement >= 0.999:
         faults.append(f"only {100 * parity.label_agreement:.2f} % of the labels agree")
-    if parity.max_score_difference > 1e-3:
+    if not parity.max_score_difference <= 1e-3:  # nor may it be no number
         faults.append(f"a score differs by {parity.max_score_difference:.1e}")
-    if parity.same_exits < 1.0:
+    if not parity.same_exits >= 1.0:
         faults.append(f"only {100 * parity.same_exits:.1f} % of the images take the same exit")
     if faults:
         raise ParityError("the export does not answer as the network does: " + "; ".join(faults))

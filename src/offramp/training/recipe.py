@@ -148,7 +148,11 @@ def load_recipe(file: Path | None, settings: Sequence[str] = ()) -> Recipe:
     if file is not None:
         if not file.is_file():
             raise BadInput(f"there is no recipe {file}")
-        value = parse_yaml(file.read_text(encoding="utf-8"), str(file)) or {}
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"{file} cannot be read", got=str(error)) from None
+        value = parse_yaml(text, str(file)) or {}
         if not isinstance(value, dict):
             raise BadInput(f"{file} is not a recipe", expected="keys such as 'stage1'")
     for setting in settings:

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
+from offramp.core.errors import DataFault
 from offramp.core.progress import Track, silent
 from offramp.data.check import check
 from offramp.data.dataset import Dataset
@@ -45,6 +46,8 @@ def train(run: Run, track: Track = silent) -> Run:
     if set(run.state.done) < {"stage1", "stage2"}:
         check(data, ("train", "val"), track).require_sound()
         splits = _Splits(data, recipe)
+        if len(splits.train) < 2:
+            raise DataFault(f"{data.file}: training needs at least 2 images", got="1")
         weights = None
         if recipe.class_weights == "enet":
             weights = enet_weights(splits.train.class_pixels(track))

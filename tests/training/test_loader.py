@@ -1,0 +1,113 @@
+"""What training sees: image and mask together, the same in every run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from offramp.data.dataset import Dataset
+from offramp.training.loader import LabelledImages, train_loader, val_loader
+from offramp.training.recipe import Augment
+from tests.tiny import write_dataset, write_pair
+
+SIZE = (32, 48)
+STILL = Augment(brightness=0, contrast=0, rgb_shift=0)
+
+
+def loaded(data: Dataset, augment: Augment | None = None, seed: int = 0) -> LabelledImages:
+    return LabelledImages(data, "train", SIZE, augment or Augment(), seed)
+
+
+def test_pairs_come_in_the_network_s_size_and_kind(dataset: Dataset) -> None:
+    for augment in (None, Augment()):
+        image, labels = LabelledImages(dataset, "calib", SIZE, augment, 0)[3]
+        assert (image.shape, image.dtype) == ((*SIZE, 3), torch.uint8)
+        assert (labels.shape, labels.dtype) == (SIZE, torch.int64)
+
+
+def test_an_image_s_fate_depends_on_seed_epoch_and_index_alone(dataset: Dataset) -> None:
+    one, other = loaded(dataset), loaded(dataset)
+    _ = [other[i] for i in range(12)]
+    torch.manual_seed(99)
+    assert torch.equal(one[3][0], other[3][0])
+    other.epoch = 1
+    assert not torch.equal(one[3][0], other[3][0])
+    assert not torch.equal(one[3][0], loaded(dataset, seed=1)[3][0])
+
+
+def test_drawing_leaves_the_global_random_numbers_alone(dataset: Dataset) -> None:
+    state = torch.random.get_rng_state()
+    _ = loaded(dataset)[0]
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.fixture
+def painted(tmp_path: Path, rng: np.random.Generator) -> Dataset:
+    """Images whose colour is their mask: 100 times the class."""
+    file = write_dataset(tmp_path, {"train": 4})
+    for sample in Dataset.open(file).samples("train"):
+        sample.image.unlink()
+        mask = np.repeat(np.repeat(rng.integers(0, 3, (4, 6), dtype=np.uint8), 16, 0), 16, 1)
+        image = np.repeat((mask * 100)[..., None], 3, axis=2)
+        write_pair(tmp_path, "train", sample.image.stem, image, mask)
+    return Dataset.open(file)
+
+
+def test_image_and_mask_move_together(painted: Dataset) -> None:
+    images = loaded(painted, STILL)
+    for epoch in range(5):
+        images.epoch = epoch
+        for index in range(len(images)):
+            image, labels = images[index]
+            seen = (image[..., 0].float() / 100).round()
+            assert (seen == labels).float().mean() > 0.8
+
+
+def test_flipping_happens_and_can_be_forbidden(painted: Dataset) -> None:
+    whole = Augment(scale=(1, 1), brightness=0, contrast=0, rgb_shift=0)
+    for flip in (True, False):
+        images = loaded(painted, whole.model_copy(update={"flip": flip}))
+        first = []
+        for epoch in range(12):
+            images.epoch = epoch
+            first.append(images[0][1])
+        mirrored = [torch.equal(labels, first[0].flip(1)) for labels in first]
+        assert any(mirrored) == flip
+
+
+def test_colours_change_and_labels_do_not(dataset: Dataset) -> None:
+    plain = Augment(scale=(1, 1), flip=False, brightness=0, contrast=0, rgb_shift=0)
+    strong = plain.model_copy(update={"brightness": 0.5, "rgb_shift": 40})
+    before, after = loaded(dataset, plain)[0], loaded(dataset, strong)[0]
+    assert not torch.equal(before[0], after[0])
+    assert torch.equal(before[1], after[1])
+
+
+def test_every_epoch_shows_every_image_in_an_order_of_its_own(dataset: Dataset) -> None:
+    images = loaded(dataset)
+    sampler = train_loader(images, 4, 0).sampler
+    orders = []
+    for epoch in (0, 1, 0):
+        images.epoch = epoch
+        orders.append(list(sampler))
+    assert orders[0] == orders[2] != orders[1]
+    assert all(sorted(order) == list(range(12)) for order in orders)
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [(4, [4, 4, 4]), (5, [5, 5, 2]), (11, [11])])
+def test_a_last_batch_of_one_is_left_out_and_no_other(
+    dataset: Dataset, batch: int, sizes: list[int]
+) -> None:
+    assert [len(images) for images, _ in train_loader(loaded(dataset), batch, 0)] == sizes
+
+
+def test_validation_sees_all_images_in_order(dataset: Dataset) -> None:
+    images = LabelledImages(dataset, "val", SIZE, None, 0)
+    shown = torch.cat([labels for _, labels in val_loader(images, 4, 0)])
+    assert torch.equal(shown, torch.stack([images[i][1] for i in range(6)]))
+
+
+def test_class_pixels_are_counted_before_augmentation(painted: Dataset) -> None:
+    masks = np.concatenate([mask.ravel() for _, mask in painted.pairs("train")])
+    assert loaded(painted).class_pixels() == np.bincount(masks, minlength=3).tolist()

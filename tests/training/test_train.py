@@ -1,0 +1,250 @@
+"""Training: frozen stays frozen, an interrupt costs nothing, the best epoch is what is kept."""
+
+import csv
+import signal
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from offramp.core.errors import BadInput, DataFault
+from offramp.data.dataset import Dataset
+from offramp.metrics.confusion import intersections_unions, mean_iou
+from offramp.models.network import MultiExitNetwork
+from offramp.training.loader import LabelledImages
+from offramp.training.recipe import Recipe
+from offramp.training.run import Run
+from offramp.training.stages import Stage1, Stage2
+from offramp.training.train import train
+from tests.tiny import write_dataset
+
+T = TypeVar("T")
+
+FILES = ("stage1.safetensors", "weights.safetensors")
+
+
+class Interrupt:
+    """A track that presses Ctrl+C at one step of one stage."""
+
+    def __init__(self, label: str, at: int) -> None:
+        self.label, self.at = label, at
+
+    def __call__(self, items: Iterable[T], total: int, label: str) -> Iterator[T]:
+        for number, item in enumerate(items):
+            if (label, number) == (self.label, self.at):
+                raise KeyboardInterrupt
+            yield item
+
+
+def begun(folder: Path, like: Run) -> Run:
+    return Run.create(folder, "fastscnn", like.recipe, like.dataset)
+
+
+def backbone(file: Path) -> dict[str, torch.Tensor]:
+    return {name: t for name, t in load_file(file).items() if name.startswith("segments.")}
+
+
+def test_stage_2_leaves_the_backbone_bit_for_bit(run: Run) -> None:
+    before, after = (backbone(run.folder / name) for name in FILES)
+    assert any(name.endswith("running_var") for name in before)
+    assert any(name.endswith("num_batches_tracked") for name in before)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_stage_2_trains_every_head(run: Run, network: MultiExitNetwork) -> None:
+    first = load_file(run.folder / "stage1.safetensors")
+    fresh = begun_heads(run)
+    for name, tensor in load_file(run.folder / "weights.safetensors").items():
+        if name.startswith("heads.") and tensor.is_floating_point():
+            assert not torch.equal(tensor, first.get(name, fresh[name])), name
+
+
+def begun_heads(run: Run) -> dict[str, torch.Tensor]:
+    """Build the heads as they were before stage 2."""
+    torch.manual_seed(run.recipe.seed + 1)
+    return dict(run.plain_network().with_heads(run.exits).state_dict())
+
+
+def test_stage_1_trains_everything(run: Run) -> None:
+    before = run.plain_network().state_dict()
+    for name, tensor in load_file(run.folder / "stage1.safetensors").items():
+        assert not torch.equal(tensor, before[name]), name
+
+
+def test_frozen_means_frozen_whatever_mode_is_asked_for(network: MultiExitNetwork) -> None:
+    stage = Stage2(network.with_heads({}), Recipe().stage2, None)
+    stage.train()
+    assert stage.network.heads.training
+    assert not any(module.training for module in stage.network.segments.modules())
+    assert not any(parameter.requires_grad for parameter in stage.network.segments.parameters())
+    network.eval()
+    network.requires_grad_(True)
+
+
+@pytest.fixture
+def fresh(run: Run) -> MultiExitNetwork:
+    return run.plain_network().with_heads(run.exits)
+
+
+def a_batch() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8, generator=generator)
+    return images, torch.randint(0, 3, (2, 64, 96), generator=generator)
+
+
+def test_stage_2_sends_gradients_to_all_early_heads_and_nowhere_else(
+    fresh: MultiExitNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage2(fresh, Recipe().stage2, None)
+    monkeypatch.setattr(stage, "log", lambda *_, **__: None)
+    stage.train().training_step(a_batch(), 0).backward()
+    for name, parameter in fresh.named_parameters():
+        assert (parameter.grad is not None) == name.startswith("heads."), name
+    assert {id(p) for p in stage.trained()} == {id(p) for p in fresh.heads.parameters()}
+
+
+def test_stage_1_trains_one_early_exit_a_step_in_turn(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = run.plain_network()
+    stage = Stage1(network, Recipe().stage1, None)
+    monkeypatch.setattr(stage, "log", lambda *_, **__: None)
+    for step, point in enumerate([*network.points[:-1], network.points[0]]):
+        monkeypatch.setattr(Stage1, "global_step", step)
+        network.zero_grad()
+        stage.train().training_step(a_batch(), 0).backward()
+        assert all(p.grad is not None for p in network.segments.parameters())
+        heads = {
+            p for p in network.points[:-1]
+            if next(network.head(p, "r1-b0-fcn").parameters()).grad is not None
+        }  # fmt: skip
+        assert heads == {point}
+
+
+@pytest.mark.parametrize(
+    "interrupts",
+    [
+        [("stage1", 3)],  # before there is anything to go on from
+        [("stage1", 15), ("stage1", 13), ("stage2", 8)],  # in the middle of epochs, again
+        [("stage2", 17)],  # at the very end
+    ],
+    ids=["first epoch", "three times", "last step"],
+)
+def test_an_interrupted_run_ends_at_the_same_weights_bit_for_bit(
+    run: Run, tmp_path: Path, interrupts: list[tuple[str, int]]
+) -> None:
+    other = begun(tmp_path / "run", run)
+    for label, step in interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            train(other, Interrupt(label, step))
+        other = Run.open(other.folder)
+        assert "stage2" not in other.state.done
+    train(other)
+    for name in FILES:
+        expected, found = load_file(run.folder / name), load_file(other.folder / name)
+        assert all(torch.equal(expected[key], found[key]) for key in expected)
+    assert other.state.miou == run.state.miou
+
+
+def test_workers_change_nothing(run: Run, tmp_path: Path) -> None:
+    fewer = {"epochs": 2, "batch": 4}
+    recipe = run.recipe.model_copy(
+        update={
+            "stage1": run.recipe.stage1.model_copy(update=fewer),
+            "stage2": run.recipe.stage2.model_copy(update=fewer),
+        }
+    )
+    found = []
+    for workers, interrupts in ((0, []), (1, [Interrupt("stage1", 5)])):
+        told = recipe.model_copy(update={"workers": workers})
+        other = Run.create(tmp_path / f"{workers}", "fastscnn", told, run.dataset)
+        for interrupt in interrupts:
+            with pytest.raises(KeyboardInterrupt):
+                train(other, interrupt)
+        found.append(load_file(train(Run.open(other.folder)).folder / FILES[1]))
+    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+
+
+def test_an_interrupt_leaves_ctrl_c_working(run: Run, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(begun(tmp_path / "run", run), Interrupt("stage1", 1))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_finished_run_is_not_trained_again(run: Run) -> None:
+    stamps = [(run.folder / name).stat().st_mtime_ns for name in FILES]
+    train(Run.open(run.folder))
+    assert [(run.folder / name).stat().st_mtime_ns for name in FILES] == stamps
+
+
+def logged(run: Run, stage: str, column: str) -> list[float]:
+    with (run.folder / "log" / stage / "metrics.csv").open() as file:
+        return [float(row[column]) for row in csv.DictReader(file) if row[column]]
+
+
+@torch.inference_mode()
+def test_the_best_epoch_s_weights_are_kept_with_its_miou(
+    run: Run, network: MultiExitNetwork, dataset: Dataset
+) -> None:
+    counts: dict[str, list[np.ndarray]] = {}
+    for image, labels in LabelledImages(dataset, "val", network.spec.size, None, 0):
+        state = network.begin(image[None])
+        for index, point in enumerate(network.points):
+            state = network.advance(index, state)
+            for name in network.head_names(point):
+                logits = network.read(index, state, name).logits
+                answer = network.decode(logits, (64, 96))[0].numpy()
+                truth = labels.numpy().astype(np.uint8)
+                counts.setdefault(f"{point}/{name}", []).append(
+                    np.stack(intersections_unions(answer, truth, 3))
+                )
+    found = {name: float(mean_iou(*np.sum(table, axis=0))) for name, table in counts.items()}
+    assert found == pytest.approx(run.state.miou, abs=1e-3)
+    early = [miou for name, miou in found.items() if not name.endswith("/own")]
+    epochs = logged(run, "stage2", "val/miou")
+    assert len(epochs) == run.recipe.stage2.epochs
+    assert np.mean(early) == pytest.approx(max(epochs), abs=1e-3)
+    assert found["end/own"] == pytest.approx(max(logged(run, "stage1", "val/miou")), abs=1e-3)
+
+
+def test_training_lowers_the_loss(run: Run) -> None:
+    losses = logged(run, "stage1", "train/loss")
+    assert losses[-1] < losses[0]
+
+
+def test_global_random_numbers_are_left_alone(run: Run, tmp_path: Path) -> None:
+    other = begun(tmp_path / "run", run)
+    before = torch.random.get_rng_state()
+    with pytest.raises(KeyboardInterrupt):
+        train(other, Interrupt("stage1", 8))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_faulty_data_set_is_refused_with_its_files(tmp_path: Path, recipe: Recipe) -> None:
+    data = Dataset.open(write_dataset(tmp_path / "data", {"train": 3, "val": 2}))
+    (data.root / "masks" / "train" / "001.png").unlink()
+    (data.root / "images" / "val" / "000.jpg").write_bytes(b"")
+    run = Run.create(tmp_path / "run", "fastscnn", recipe, data)
+    with pytest.raises(DataFault, match="has 2 faults") as caught:
+        train(run)
+    assert "masks/train/001.png: the file does not exist" in str(caught.value)
+    assert "images/val/000.jpg: the file is empty" in str(caught.value)
+    assert not (run.folder / "stage1.safetensors").exists()
+
+
+def test_a_data_set_without_val_is_refused(tmp_path: Path, recipe: Recipe) -> None:
+    data = Dataset.open(write_dataset(tmp_path / "data", {"train": 3}))
+    with pytest.raises(DataFault, match=r"no split in .* 'val'"):
+        train(Run.create(tmp_path / "run", "fastscnn", recipe, data))
+
+
+def test_a_single_image_to_train_on_is_refused(tmp_path: Path, recipe: Recipe) -> None:
+    data = Dataset.open(write_dataset(tmp_path / "data", {"train": 1, "val": 3}))
+    with pytest.raises(BadInput, match="at least 2 images"):
+        train(Run.create(tmp_path / "run", "fastscnn", recipe, data))

@@ -133,6 +133,32 @@ def test_a_shape_may_be_used_behind_a_cut(of_image: bool, points: list[str]) -> 
     assert_same(Shaped(of_image), points, torch.randn(1, 3, 22, 18))
 
 
+class ShapedTwice(nn.Module):
+    """One size serves on both sides of a cut; the tensor it was asked of serves on one only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, 2, 1)
+        self.second = nn.Conv2d(4, 4, 3, 2, 1)
+        self.third = nn.Conv2d(4, 4, 3, 2, 1)
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        early = self.first(x)
+        size = early.shape[-2:]
+        middle = nn.functional.interpolate(self.second(early), size=size)
+        return self.last(nn.functional.interpolate(self.third(middle), size=size))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("points", [["third"], ["first", "third"], ["second", "third"]])
+def test_a_shape_may_be_used_on_both_sides_of_a_cut(points: list[str]) -> None:
+    module = ShapedTwice()
+    pieces = assert_same(module, points, torch.randn(1, 3, 22, 18))
+    other = torch.randn(2, 3, 40, 26)
+    assert torch.equal(walk(pieces, other)[-1], module(other))
+
+
 @torch.no_grad()
 def test_a_shape_is_asked_anew_of_each_image() -> None:
     module = Shaped(False).eval()

@@ -70,6 +70,13 @@ def test_thresholds_lie_midway_between_the_scores_they_part(trace: Trace) -> Non
     ]
 
 
+def test_designs_that_are_equal_in_all_yield_to_the_first(trace: Trace) -> None:
+    costs = make_costs([100, 0, 400], {"a": {"x": 5}, "b": {"x": 5}, "end": {"own": 0}})
+    equal = make_trace(trace.scores, *[np.ones((3, 4, 1))] * 2, EXITS)
+    for goal in (Goal(setting="budgeted", min_miou=0.5), Goal(setting="budgeted", max_macs=200)):
+        assert [planned.point for planned in search(equal, costs, goal).plan.exits] == ["a"]
+
+
 def test_nothing_that_fits_says_what_comes_nearest(trace: Trace) -> None:
     goal = Goal(max_macs=150, min_miou=0.99)
     with pytest.raises(Infeasible, match=r"nearest has mIoU .*full network has mIoU 1\.0000"):

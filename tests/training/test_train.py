@@ -213,6 +213,20 @@ def test_the_best_epoch_s_weights_are_kept_with_its_miou(
     assert found["end/own"] == pytest.approx(max(logged(run, "stage1", "val/miou")), abs=1e-3)
 
 
+def test_later_epochs_that_are_worse_are_not_kept(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stage in (Stage1, Stage2):
+        monkeypatch.setattr(stage, "judge", lambda self, mious: -float(self.current_epoch))
+    other = train(begun(tmp_path / "run", run))
+    first = {key: logged(other, "stage2", f"val/{key}")[0] for key in other.state.miou}
+    assert other.state.miou == pytest.approx(first)
+    kept = load_file(other.folder / "weights.safetensors")
+    last = torch.load(other.folder / "checkpoints" / "stage2.ckpt", weights_only=False)
+    trained = [name for name in kept if name.startswith("heads.") and name.endswith(".weight")]
+    assert not any(torch.equal(kept[n], last["state_dict"][f"network.{n}"]) for n in trained)
+
+
 def test_training_lowers_the_loss(run: Run) -> None:
     losses = logged(run, "stage1", "train/loss")
     assert losses[-1] < losses[0]

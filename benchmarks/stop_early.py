@@ -31,7 +31,7 @@ SCORE = ScoreSpec.parse("coverage-top1@0.9")
 EXITS = (("stem", "r2-b3-rapid-fcn"), ("bottleneck1", "r1-b0-fcn"), ("end", "own"))
 
 
-class Path_(torch.nn.Module):
+class OnePath(torch.nn.Module):
     """The path to one exit in one piece, with every head that is read on the way."""
 
     def __init__(self, network: MultiExitNetwork, exits: tuple[tuple[str, str], ...]) -> None:
@@ -118,7 +118,7 @@ def _single(network: MultiExitNetwork, exits, folder: Path):
     file = folder / f"path_{len(exits)}.onnx"
     frame = torch.zeros(1, *network.spec.size, 3, dtype=torch.uint8)
     names = ["logits", *(f"score_{i}" for i in range(len(exits)))]
-    write_module(Path_(network, exits), (frame,), file, ["frame"], names)
+    write_module(OnePath(network, exits), (frame,), file, ["frame"], names)
     return load_graph(file)
 
 

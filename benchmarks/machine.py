@@ -19,7 +19,7 @@ def conditions() -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return {
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", *(Path(word).name for word in sys.argv)]),
         "date": datetime.now(UTC).date().isoformat(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),

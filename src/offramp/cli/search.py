@@ -3,11 +3,14 @@
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offramp.cli.console import Json, macs_text, say, table, track, verb
+from offramp.cli.console import Json, macs_text, table, track, verb
+
+if TYPE_CHECKING:
+    from offramp.search import Found
 
 
 class SettingName(StrEnum):
@@ -62,7 +65,27 @@ def search(
     plan = found.plan
     file = out or run / "plans" / f"{setting.value}.json"
     found.save(file)
-    exits = [planned.model_dump() for planned in plan.exits]
+    if not json:
+        _print(found, file)
+    done = plan.expected
+    return {
+        "plan": str(file),
+        "miou": done.miou,
+        "macs": done.macs,
+        "latency_ms": done.latency_ms,
+        "full": plan.full.model_dump(),
+        "score": plan.score,
+        "exits": [planned.model_dump() for planned in plan.exits],
+        "configurations": found.configurations,
+        "seconds": found.seconds,
+        "optimal": True,
+        "frontier": [asdict(point) for point in found.frontier],
+    }
+
+
+def _print(found: "Found", file: Path) -> None:
+    """Print the plan as two tables."""
+    plan = found.plan
     rows = [
         [
             f"{e.point}/{e.head}",
@@ -72,9 +95,9 @@ def search(
         ]
         for e in plan.exits
     ]
-    say(table(["exit", "threshold", "stop here", "its mIoU"], rows), json)
+    print(table(["exit", "threshold", "stop here", "its mIoU"], rows))
     done, full = plan.expected, plan.full
-    say(
+    print(
         table(
             ["", "mIoU", "per image", "work", "latency"],
             [
@@ -87,25 +110,10 @@ def search(
                 ]
                 for name, e in (("this plan", done), ("full network", full))
             ],
-        ),
-        json,
+        )
     )
-    say(
+    print(
         f"{found.configurations:,} configurations in {found.seconds:.1f} s; "
         f"{full.macs / done.macs:.2f} times less work on the {plan.images} recorded images\n"
-        f"plan: {file}",
-        json,
+        f"plan: {file}"
     )
-    return {
-        "plan": str(file),
-        "miou": done.miou,
-        "macs": done.macs,
-        "latency_ms": done.latency_ms,
-        "full": full.model_dump(),
-        "score": plan.score,
-        "exits": exits,
-        "configurations": found.configurations,
-        "seconds": found.seconds,
-        "optimal": True,
-        "frontier": [asdict(point) for point in found.frontier],
-    }

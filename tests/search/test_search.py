@@ -1,5 +1,6 @@
 """What the search refuses, what its parts do, and MESS table 1 in each setting."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,13 @@ def test_costs_of_another_size_are_refused(trace: Trace) -> None:
     other = COSTS.model_copy(update={"size": (32, 32)})
     with pytest.raises(BadInput, match="different input sizes"):
         search(trace, other, Goal.cheapest(min_miou=0.1))
+
+
+def test_a_trace_without_a_labelled_pixel_is_refused(trace: Trace) -> None:
+    empty = np.zeros_like(trace.unions)
+    blank = dataclasses.replace(trace, intersections=empty, unions=empty)
+    with pytest.raises(BadInput, match="labelled pixel"):
+        search(blank, COSTS, Goal(max_miou_loss=0.1))
 
 
 def test_costs_that_lack_an_exit_are_refused(trace: Trace) -> None:

@@ -125,6 +125,14 @@ def test_a_deadline_that_fits_nothing_still_gets_the_first_answer(
     assert tally.late == 30
 
 
+def test_a_video_of_images_is_refused_aloud(
+    session: Session, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = open_source(str(dataset.samples("test")[0].image))
+    run(session, [source], tmp_path, save=["video"])
+    assert "no overlay video" in caplog.text
+
+
 def test_sources_of_the_same_name_do_not_overwrite_each_other(
     session: Session, tmp_path: Path
 ) -> None:

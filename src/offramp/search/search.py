@@ -199,6 +199,8 @@ def _check(trace: Trace, costs: Costs, goal: Goal) -> None:
             repair="record again: offramp record RUN",
         )
     costs.of([trace.exits[-1]])
+    if not trace.unions.any():
+        raise BadInput("no recorded image has a labelled pixel", repair="record a split with masks")
     if (goal.cost == "latency" or goal.max_latency_ms is not None) and not costs.engine:
         raise BadInput("latency was not measured", repair="record again: offramp record RUN")
 

@@ -64,6 +64,8 @@ def run(
     for source, name in zip(sources, _distinct([s.name for s in sources]), strict=True):
         default = {"masks", "jsonl", "video"} if source.fps else {"masks", "jsonl", "overlay"}
         kinds = default if save is None else set(save)
+        if "video" in kinds and not source.fps:
+            logger.warning("%s holds images: no overlay video is written of it", name)
         model = session.bundle.manifest.model
         with Sink(out / name, kinds, model, source.fps) as sink:
             for frame in track(source.frames(), source.total, name):

@@ -54,6 +54,43 @@ def test_a_choice_outside_the_space_is_refused(reduction: int, blocks: int) -> N
         HeadSpec(reduction, blocks)
 
 
+def test_the_fully_connected_head_stands_beside_the_space() -> None:
+    spec = HeadSpec(kind="fc")
+    assert spec.name == "fc"
+    assert HeadSpec.parse("fc") == spec == HeadSpec(rapid=True, kind="fc")
+    assert spec not in FULL
+
+
+def test_the_fully_connected_head_is_offered_by_name() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'fc'"):
+        HeadSpec.parse("fcc")
+
+
+@pytest.mark.parametrize(("reduction", "blocks"), [(2, 0), (1, 1), (3, 0)])
+def test_the_fully_connected_head_has_no_other_choices(reduction: int, blocks: int) -> None:
+    with pytest.raises(BadInput, match=r"no such head; expected reduction .*; got \d and \d"):
+        HeadSpec(reduction, blocks, kind="fc")
+
+
+@pytest.mark.parametrize(
+    ("reduction", "d_in", "width", "reduces"),
+    [
+        (1, 64, 64, False),
+        (8, 64, 8, True),
+        (8, 16, 4, True),
+        (2, 9, 4, True),
+        (2, 4, 4, True),
+        (1, 4, 4, False),
+        (1, 3, 4, True),
+    ],
+)
+def test_a_head_keeps_four_channels_at_least(
+    reduction: int, d_in: int, width: int, reduces: bool
+) -> None:
+    spec = HeadSpec(reduction)
+    assert (spec.width(d_in), spec.reduces(d_in)) == (width, reduces)
+
+
 def test_the_light_heads_are_six_of_the_space() -> None:
     assert len(set(LIGHT)) == 6
     assert set(LIGHT) <= set(FULL)

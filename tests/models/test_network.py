@@ -76,7 +76,7 @@ def test_heads_answer_at_their_feature_s_size_with_a_channel_a_class() -> None:
 
 @pytest.mark.parametrize("spec", FULL, ids=lambda spec: spec.name)
 def test_every_head_of_the_space_keeps_the_size_and_gets_gradients(spec: HeadSpec) -> None:
-    head = build_head(spec, 16, 3)
+    head = build_head(spec, (16, 4, 6), 3)
     logits = head(torch.randn(2, 16, 4, 6))
     assert logits.shape == (2, 3, 4, 6)
     logits.square().sum().backward()
@@ -86,16 +86,41 @@ def test_every_head_of_the_space_keeps_the_size_and_gets_gradients(spec: HeadSpe
 
 @pytest.mark.parametrize(("rapid", "dilations"), [(False, [1, 1, 1]), (True, [2, 4, 8])])
 def test_rapid_doubles_the_dilation_at_each_block(rapid: bool, dilations: list[int]) -> None:
-    head = build_head(HeadSpec(2, 3, rapid), 32, 3)
+    head = build_head(HeadSpec(2, 3, rapid), (32, 4, 6), 3)
     convs = [m for m in head.modules() if isinstance(m, nn.Conv2d)]
     assert [conv.dilation[0] for conv in convs[1:4]] == dilations
 
 
 def test_reduction_divides_the_channels() -> None:
     for reduction in (1, 2, 4, 8):
-        first = next(m for m in build_head(HeadSpec(reduction), 64, 3).modules()
+        first = next(m for m in build_head(HeadSpec(reduction), (64, 4, 6), 3).modules()
                      if isinstance(m, nn.Conv2d))  # fmt: skip
         assert first.out_channels == (64 // 4 if reduction == 1 else 64 // reduction)
+
+
+def test_the_fully_connected_head_answers_with_one_cell() -> None:
+    head = build_head(HeadSpec(kind="fc"), (16, 4, 6), 3)
+    x = torch.randn(2, 16, 4, 6)
+    logits = head(x)
+    assert logits.shape == (2, 3, 1, 1)
+    (linear,) = (m for m in head.modules() if isinstance(m, nn.Linear))
+    torch.testing.assert_close(logits.flatten(1), linear(x.flatten(1)))
+    logits.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in head.parameters())
+
+
+def test_the_fully_connected_head_fits_the_feature_at_its_position() -> None:
+    heads = [HeadSpec(kind="fc")]
+    network = build_network(SPEC, dict.fromkeys(("stem", "bottleneck1"), heads))
+    read = walk(network.eval(), frames())
+    assert [read[point, "fc"].shape for point in ("stem", "bottleneck1")] == [(1, 3, 1, 1)] * 2
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 5])
+@pytest.mark.parametrize("reduction", [1, 8])
+def test_a_narrow_feature_still_gets_a_head(channels: int, reduction: int) -> None:
+    head = build_head(HeadSpec(reduction, 1), (channels, 4, 6), 3)
+    assert head(torch.randn(2, channels, 4, 6)).shape == (2, 3, 4, 6)
 
 
 def test_every_parameter_gets_a_gradient_from_all_heads_together() -> None:

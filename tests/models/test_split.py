@@ -1,5 +1,6 @@
 """Cut anywhere sensible, the pieces together are the network; elsewhere they are refused."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import pytest
@@ -14,7 +15,7 @@ POINTS = zoo.entry("fastscnn").points
 SAMPLE = torch.zeros(1, 3, 32, 32)
 
 
-def walk(pieces: list[Piece], image: Tensor) -> list[Tensor]:
+def walk(pieces: Sequence[Piece], image: Tensor) -> list[Tensor]:
     """Run the pieces in order, each on what it takes; returns the first value of each."""
     values, features = {IMAGE: image}, []
     for piece in pieces:
@@ -25,10 +26,10 @@ def walk(pieces: list[Piece], image: Tensor) -> list[Tensor]:
 
 
 @torch.no_grad()
-def assert_same(module: nn.Module, points: list[str], image: Tensor) -> list[Piece]:
+def assert_same(module: nn.Module, points: list[str], image: Tensor) -> tuple[Piece, ...]:
     """Assert that the pieces answer as the uncut module does, bit for bit."""
     module.eval()
-    pieces = cut(module, points, image)
+    pieces = cut(module, points, image).pieces
     assert torch.equal(walk(pieces, image)[-1], module(image))
     return pieces
 
@@ -64,13 +65,13 @@ def test_the_feature_at_a_cut_is_what_the_block_gives() -> None:
     image = torch.randn(1, 3, 64, 96)
     module(image)
     seen_uncut = dict(seen)
-    for name, feature in zip(POINTS, walk(cut(module, POINTS, image), image), strict=False):
+    for name, feature in zip(POINTS, walk(cut(module, POINTS, image).pieces, image), strict=False):
         assert torch.equal(feature, seen_uncut[name])
 
 
 def test_each_parameter_belongs_to_one_piece() -> None:
     module = zoo.build("fastscnn", 3, width=0.25)
-    owned = [p for piece in cut(module, POINTS, SAMPLE) for p in piece.module.parameters()]
+    owned = [p for piece in cut(module, POINTS, SAMPLE).pieces for p in piece.module.parameters()]
     assert len(owned) == len({id(p) for p in owned})
     assert {id(p) for p in owned} == {id(p) for p in module.parameters()}
 
@@ -162,7 +163,7 @@ def test_a_shape_may_be_used_on_both_sides_of_a_cut(points: list[str]) -> None:
 @torch.no_grad()
 def test_a_shape_is_asked_anew_of_each_image() -> None:
     module = Shaped(False).eval()
-    pieces = cut(module, ["second"], torch.randn(1, 3, 16, 16))
+    pieces = cut(module, ["second"], torch.randn(1, 3, 16, 16)).pieces
     other = torch.randn(2, 3, 40, 24)
     assert torch.equal(walk(pieces, other)[-1], module(other))
 

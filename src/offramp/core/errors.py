@@ -15,6 +15,9 @@ A message says what is wrong, what was expected, what was got, and how to repair
 import difflib
 from collections.abc import Iterable
 
+MOST_LISTED = 60
+"""Of more names than these, an error lists only those like the one that was given."""
+
 
 class OfframpError(Exception):
     """Root of all errors that offramp raises on purpose."""
@@ -50,9 +53,13 @@ class UnknownName(BadInput, LookupError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = list(known)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        listed = names
+        if len(names) > MOST_LISTED:
+            listed = difflib.get_close_matches(name, names, n=8, cutoff=0.2)
+            listed = [*listed, f"… ({len(names)} in all)"]
         super().__init__(
             f"there is no {kind} '{name}'",
-            expected="one of " + ", ".join(names) if names else "none is known",
+            expected="one of " + ", ".join(listed) if names else "none is known",
             repair=f"did you mean '{near[0]}'?" if near else "",
         )
 

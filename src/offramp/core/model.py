@@ -41,10 +41,10 @@ def parse_size(text: str) -> Size:
     """Read "WxH" or a single number for a square; returns height and width in pixels.
 
     Raises:
-        BadInput: the text is neither, or a side is not from 32 to 8192.
+        BadInput: the text is neither, or a side is not from 16 to 8192.
     """
     match = re.fullmatch(r"(\d+)(?:[x×](\d+))?", text.strip())
-    if match is None or not all(32 <= int(side) <= 8192 for side in match.groups() if side):
+    if match is None or not all(16 <= int(side) <= 8192 for side in match.groups() if side):
         raise BadInput(
             "not an image size", expected="WxH in pixels, as in 640x384", got=f"'{text}'"
         )

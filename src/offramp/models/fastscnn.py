@@ -28,6 +28,7 @@ class FastSCNN(nn.Module):
         expansion: expansion rate `t` of the inverted bottlenecks.
         repetition: repeats `r` of each bottleneck.
         pyramid: pool over 1, 2, 4 and 8 cells a side before fusion.
+        channels: 3 for RGB, 1 for luma.
 
     Raises:
         BadInput: a knob leaves a layer without channels.
@@ -41,6 +42,7 @@ class FastSCNN(nn.Module):
         expansion: int = 6,
         repetition: int = 3,
         pyramid: bool = True,
+        channels: int = 3,
     ) -> None:
         super().__init__()
         if round(32 * width) < 4 or expansion < 1 or repetition < 1:
@@ -51,7 +53,9 @@ class FastSCNN(nn.Module):
             )
         d32, d48, d64, d96, d128 = (round(d * width) for d in (32, 48, 64, 96, 128))
         self.stem = nn.Sequential(
-            ConvBN(3, d32, 3, 2), DepthwiseSeparable(d32, d48, 2), DepthwiseSeparable(d48, d64, 2)
+            ConvBN(channels, d32, 3, 2),
+            DepthwiseSeparable(d32, d48, 2),
+            DepthwiseSeparable(d48, d64, 2),
         )
         self.bottleneck1 = _bottlenecks(d64, d64, 2, expansion, repetition)
         self.bottleneck2 = _bottlenecks(d64, d96, 2, expansion, repetition)

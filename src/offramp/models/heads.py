@@ -8,8 +8,8 @@ from offramp.core.head import HeadSpec
 from offramp.models.layers import ConvBN
 
 
-def build_head(spec: HeadSpec, d_in: int, classes: int) -> nn.Module:
-    """Build a head that maps features N×D×h×w to logits N×C×h×w.
+def build_head(spec: HeadSpec, feature: tuple[int, int, int], classes: int) -> nn.Module:
+    """Build a head that maps features N×D×h×w to logits N×C×h×w, or N×C×1×1 if it is "fc".
 
     A 1×1 reduction, then 3×3 blocks of constant width, then the FCN head (3×3 to a quarter of
     the channels, 1×1 to classes) or the DeepLabV3 head. With rapid dilation the blocks dilate
@@ -17,11 +17,15 @@ def build_head(spec: HeadSpec, d_in: int, classes: int) -> nn.Module:
 
     Args:
         spec: the architecture.
-        d_in: channels D of the features.
+        feature: channels D, height h and width w of the features.
         classes: number of classes C.
     """
-    d = max(d_in // spec.reduction, 4)  # so that the FCN head's quarter keeps one channel
-    layers: list[nn.Module] = [ConvBN(d_in, d)] if spec.reduction > 1 else []
+    d_in, height, width = feature
+    if spec.kind == "fc":
+        linear = nn.Linear(d_in * height * width, classes)
+        return nn.Sequential(nn.Flatten(), linear, nn.Unflatten(1, (classes, 1, 1)))
+    d = spec.width(d_in)
+    layers: list[nn.Module] = [ConvBN(d_in, d)] if spec.reduces(d_in) else []
     for block in range(spec.blocks):
         dilation = 2 ** (block + 1) if spec.rapid else 1
         layers.append(ConvBN(d, d, 3, dilation=dilation))

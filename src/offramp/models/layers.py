@@ -1,5 +1,8 @@
 """The building blocks that FastSCNN and its like share."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -61,8 +64,6 @@ class AdaptivePool(nn.Module):
     with gathers that are slow (or, for free sizes, wrong): training and export run the same.
     """
 
-    offramp_leaf = True  # its choice depends on the size, so torch.fx must not look inside
-
     def __init__(self, bins: int) -> None:
         super().__init__()
         self.bins = bins
@@ -89,3 +90,39 @@ def _bin_weights(bins: int, side: int) -> Tensor:
 def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize N×D×H×W bilinearly to height and width `size`, pixel centres aligned."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def joined(maps: Sequence[Tensor]) -> Tensor:
+    """Resize maps N×Dᵢ×hᵢ×wᵢ to the largest and concatenate them: N×ΣDᵢ×h×w (HRNetV2)."""
+    size = max((tuple(part.shape[-2:]) for part in maps), key=math.prod)
+    same = [part if part.shape[-2:] == size else resized(part, size) for part in maps]
+    return torch.cat(same, dim=1)
+
+
+def cropped(x: Tensor, kept: tuple[int, int], whole: tuple[int, int]) -> Tensor:
+    """Keep the top left of a map N×D×h×w that covers `whole` pixels: the part over `kept` pixels.
+
+    Where the cut falls between cells this is a slice. Elsewhere the kept part is resampled
+    bilinearly to as many cells as come nearest to the old density.
+
+    Args:
+        x: the map.
+        kept: height and width in pixels that shall be covered.
+        whole: height and width in pixels that are covered.
+    """
+    for dim, (pixels, all_pixels) in zip((2, 3), zip(kept, whole, strict=True), strict=True):
+        cells = int(x.shape[dim])
+        fewer = max(round(cells * pixels / all_pixels), 1)
+        if fewer * all_pixels == cells * pixels:
+            x = x.narrow(dim, 0, fewer)
+        else:
+            weights = _crop_weights(fewer, cells, pixels / all_pixels).to(x)  # fewer×cells
+            x = weights @ x if dim == 2 else x @ weights.t()
+    return x
+
+
+def _crop_weights(fewer: int, cells: int, share: float) -> Tensor:
+    """Build the fewer×cells matrix that samples the first `share` of the cells bilinearly."""
+    centres = (torch.arange(fewer) + 0.5) * share * cells / fewer - 0.5
+    distance = (centres.clamp(0, cells - 1)[:, None] - torch.arange(cells)).abs()
+    return (1 - distance).clamp(min=0)

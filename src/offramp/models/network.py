@@ -8,16 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from offramp.core.errors import BadInput, UnknownName
 from offramp.core.head import OWN, HeadSpec
-from offramp.core.model import ModelSpec
+from offramp.core.model import ModelSpec, Size, format_size
 from offramp.core.score import ScoreSpec
+from offramp.models.graph import frozen
 from offramp.models.heads import build_head
-from offramp.models.layers import resized
+from offramp.models.intake import Intake, find_intake
+from offramp.models.layers import cropped, resized
 from offramp.models.split import IMAGE, Piece, cut
-from offramp.models.zoo import build_spec, entry
+from offramp.models.zoo import build_spec
 from offramp.scores import score
 
 END = "end"
@@ -26,6 +29,9 @@ END = "end"
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """ImageNet statistics of RGB values from 0 to 1."""
+
+LUMA = (0.299, 0.587, 0.114)
+"""The share of red, green and blue in brightness (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,12 @@ class Segment(nn.Module):
 class MultiExitNetwork(nn.Module):
     """A network with heads at its cuts; position N is the network's own end.
 
+    Images of the size that `spec` names are padded with the mean colour, at the bottom and on
+    the right, where the network needs it larger; what its heads say of the padding is cropped.
+
     Args:
         spec: what network it is.
+        intake: what the network is fed.
         points: names of the E positions; the last is "end".
         segments: one piece per position.
         heads: heads by position and name.
@@ -81,19 +91,25 @@ class MultiExitNetwork(nn.Module):
     def __init__(
         self,
         spec: ModelSpec,
+        intake: Intake,
         points: Sequence[str],
         segments: Sequence[Segment],
         heads: Mapping[str, Mapping[str, nn.Module]],
     ) -> None:
         super().__init__()
         self.spec = spec
+        self.intake = intake
         self.points = tuple(points)
         self.segments = nn.ModuleList(segments)
         self.heads = nn.ModuleDict(
             {_key(point): nn.ModuleDict(dict(heads[point])) for point in points}
         )
-        self.register_buffer("mean", 255 * torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        mean, std, luma = (torch.tensor(numbers).view(1, 3, 1, 1) for numbers in (MEAN, STD, LUMA))
+        self.register_buffer("luma", luma, persistent=False)
+        if intake.channels == 1:
+            mean, std = (mean * luma).sum(1, keepdim=True), (std * luma).sum(1, keepdim=True)
+        self.register_buffer("mean", 255 * mean, persistent=False)
+        self.register_buffer("std", 255 * std, persistent=False)
 
     def head_names(self, point: str) -> tuple[str, ...]:
         """Name the heads at a position."""
@@ -112,8 +128,25 @@ class MultiExitNetwork(nn.Module):
         return self.heads[_key(point)][name]
 
     def begin(self, image: Tensor) -> State:
-        """Normalise uint8 RGB images N×H×W×3."""
-        x = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std  # N×3×H×W
+        """Normalise uint8 RGB images N×H×W×3, and pad them as far as the network needs.
+
+        Raises:
+            BadInput: the images have another size than `spec` names, and the network is one that
+                takes a single size.
+        """
+        x = image.permute(0, 3, 1, 2).float()
+        if self.intake.channels == 1:
+            x = (x * self.luma).sum(1, keepdim=True)
+        x = (x - self.mean) / self.std  # N×3×H×W, or N×1×H×W of luma
+        if (size := _size(x)) != self.spec.size and not self.intake.any_size:
+            raise BadInput(
+                f"{self.spec.name} was cut for one size",
+                expected=format_size(self.spec.size),
+                got=format_size(size),
+            )
+        if size == self.spec.size != self.intake.size:
+            below, right = (w - h for w, h in zip(self.intake.size, size, strict=True))
+            x = F.pad(x, (0, right, 0, below))
         return State({IMAGE: x}, x)
 
     def advance(self, index: int, state: State) -> State:
@@ -131,6 +164,8 @@ class MultiExitNetwork(nn.Module):
     ) -> Reading:
         """Ask a head at position `index`, and boil its answer down to `scores`."""
         logits = self.head(self.points[index], head)(state.feature)
+        if self.intake.size != self.spec.size:
+            logits = cropped(logits, self.spec.size, self.intake.size)
         return Reading(logits, {spec.name: score(spec, logits) for spec in scores})
 
     def decode(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
@@ -142,81 +177,90 @@ class MultiExitNetwork(nn.Module):
 
         A head that stands at the same position under the same name keeps its weights.
         """
-        return _assemble(self.spec, list(self.segments), self.points, exits, self)
+        return _assemble(self.spec, self.intake, list(self.segments), self.points, exits, self)
 
 
 def attach(
-    module: nn.Module, spec: ModelSpec, exits: Mapping[str, Sequence[HeadSpec]]
+    module: nn.Module,
+    spec: ModelSpec,
+    exits: Mapping[str, Sequence[HeadSpec]],
+    output: str | int | None = None,
 ) -> MultiExitNetwork:
     """Turn a single-exit network into a multi-exit one.
 
     Args:
-        module: maps N×3×H×W to logits N×C×h×w.
-        spec: what network it is.
-        exits: head specifications by the block after which they sit, in the order of the path.
+        module: maps N×3×H×W (or N×1×H×W of luma) to logits N×C×h×w, be they one of several
+            outputs. Its parameters are shared, not copied.
+        spec: what network it is; `name` may be anything.
+        exits: head specifications by the block after which they sit.
+        output: key or index of the logits where the module returns several tensors and none is
+            under "out" or "logits".
 
     Raises:
         UnknownName: a position is not a block of the module.
-        BadInput: the module cannot be cut there, or does not return class logits.
+        BadInput: the module cannot be run or cut, or does not return class logits.
     """
-    sample = torch.zeros(1, 3, *spec.size)
-    pieces = cut(module, list(exits), sample)
-    segments = [Segment(piece) for piece in pieces]
-    return _assemble(spec, segments, [*exits, END], exits, None)
+    intake = find_intake(module, spec.size)
+    parts = cut(module, list(exits), intake.sample(module), output)
+    intake = intake.of_any_size(parts.any_size)
+    segments = [Segment(piece) for piece in parts.pieces]
+    return _assemble(spec, intake, segments, [*parts.points, END], exits, None)
 
 
 def build_network(spec: ModelSpec, exits: Mapping[str, Sequence[HeadSpec]]) -> MultiExitNetwork:
-    """Build a network of the zoo with exits at the named points.
+    """Build a network by its name in the zoo, with exits after the named blocks.
 
     Raises:
-        UnknownName: the network or a point is unknown.
+        UnknownName: the network or a block is unknown.
+        BadInput: the network cannot be cut there.
     """
-    points = entry(spec.name).points
-    for point in exits:
-        if point not in points:
-            raise UnknownName(f"cut point of {spec.name}", point, points)
-    ordered = {point: exits[point] for point in points if point in exits}
-    return attach(build_spec(spec), spec, ordered)
+    return attach(build_spec(spec), spec, exits)
 
 
 def _assemble(
     spec: ModelSpec,
+    intake: Intake,
     segments: Sequence[Segment],
     points: Sequence[str],
     exits: Mapping[str, Sequence[HeadSpec]],
     old: MultiExitNetwork | None,
 ) -> MultiExitNetwork:
     """Build the heads for the features that come out of `segments`."""
-    channels = _feature_channels(segments, spec)
-    if channels[-1] != spec.classes:
+    shapes = _feature_shapes(segments, intake)
+    if shapes[-1][0] != spec.classes:
         raise BadInput(
             f"{spec.name} does not answer with one channel a class",
             expected=f"{spec.classes} channels",
-            got=str(channels[-1]),
+            got=str(shapes[-1][0]),
         )
     heads: dict[str, dict[str, nn.Module]] = {END: {OWN: nn.Identity()}}
-    for point, d in zip(points[:-1], channels[:-1], strict=True):
+    for point, shape in zip(points[:-1], shapes[:-1], strict=True):
         kept = old.heads[_key(point)] if old is not None else {}
         heads[point] = {
-            head.name: kept[head.name] if head.name in kept else build_head(head, d, spec.classes)
+            head.name: kept[head.name]
+            if head.name in kept
+            else build_head(head, shape, spec.classes)
             for head in exits.get(point, ())
         }
-    return MultiExitNetwork(spec, points, segments, heads)
+    return MultiExitNetwork(spec, intake, points, segments, heads)
 
 
-def _feature_channels(segments: Sequence[Segment], spec: ModelSpec) -> list[int]:
-    """Run a blank image through the segments in eval mode, and note each feature's channels."""
-    values = {IMAGE: torch.zeros(1, 3, *spec.size)}
-    channels = []
-    for segment in segments:
-        was_training = segment.training
-        segment.eval()
-        with torch.no_grad():
+def _feature_shapes(segments: Sequence[Segment], intake: Intake) -> list[tuple[int, int, int]]:
+    """Run a blank image through the segments in eval mode, and note each feature's D, h and w."""
+    path = nn.ModuleList(segments)
+    values = {IMAGE: intake.sample(path)}
+    shapes = []
+    with frozen(path), torch.no_grad():
+        for segment in segments:
             given = segment(*(values[name] for name in segment.takes))
-        segment.train(was_training)
-        values.update(zip(segment.gives, given, strict=True))
-        channels.append(int(given[0].shape[1]))
-    return channels
+            values.update(zip(segment.gives, given, strict=True))
+            _, d, height, width = given[0].shape
+            shapes.append((int(d), int(height), int(width)))
+    return shapes
+
+
+def _size(x: Tensor) -> Size:
+    return int(x.shape[-2]), int(x.shape[-1])
 
 
 def _key(point: str) -> str:

@@ -1,20 +1,34 @@
-"""Cut a network into segments after named blocks, on its `torch.fx` graph.
+"""Cut a network into segments after named blocks.
 
 Segment i computes what cut i needs and no earlier segment has computed: nothing that only
 later cuts need runs before an exit could stop. Several tensors may cross a cut (FastSCNN's
 high-resolution path does), so a segment names the values that it takes and gives.
+
+A block may yield several maps, as HRNet's stages do. An exit there reads them as HRNetV2 does:
+resized to the largest and concatenated.
+
+A network that `torch.fx` cannot trace may be cut by hand: its method `segments()` returns a
+dictionary of modules by name, each taking what the one before gives, one tensor or a tuple of
+which the first is what an exit reads; the last gives the logits.
+
+Every cut is tried: the pieces must give the network's own answer, bit for bit.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 
 from offramp.core.errors import BadInput, UnknownName
+from offramp.models.graph import Traced, frozen, main_output, reason, trace
+from offramp.models.layers import joined
 
 IMAGE = "image"
 """The name of the value that enters the first segment: the normalised image, N×3×H×W."""
+
+_BY_HAND = "cut it by hand: give it a method segments(), see docs/networks.md"
 
 
 @dataclass(frozen=True)
@@ -32,164 +46,243 @@ class Piece:
     gives: tuple[str, ...]
 
 
-class _Tracer(fx.Tracer):
-    """Trace through every module but torch's own and those that ask to be left whole."""
+@dataclass(frozen=True)
+class Cut:
+    """A network in pieces.
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return getattr(m, "offramp_leaf", False) or super().is_leaf_module(m, module_qualified_name)
+    Attributes:
+        points: the blocks after which it was cut, in the order of the path.
+        pieces: one more than there are points; the last ends in the network's output.
+        any_size: whether the pieces take other sizes than the sample's.
+    """
+
+    points: tuple[str, ...]
+    pieces: tuple[Piece, ...]
+    any_size: bool
 
 
-def cut(module: nn.Module, points: Sequence[str], sample: Tensor) -> list[Piece]:
-    """Cut `module` after each of the blocks `points`; the last piece ends in its output.
+@runtime_checkable
+class Segmented(Protocol):
+    """A network that says itself how it is cut."""
+
+    def segments(self) -> dict[str, nn.Module]:
+        """Give the modules in the order in which they run."""
+        ...
+
+
+def cut(
+    module: nn.Module,
+    points: Sequence[str],
+    sample: Tensor,
+    output: str | int | None = None,
+) -> Cut:
+    """Cut `module` after each of the blocks `points`, taken in the order of the path.
 
     Args:
-        module: maps N×3×H×W to one tensor.
-        points: names of submodules in the order in which they run.
-        sample: an image N×3×H×W, to learn which values are tensors.
+        module: maps N×D×H×W to logits N×C×h×w.
+        points: names of submodules.
+        sample: an image 1×D×H×W.
+        output: which of several outputs is the answer, see `graph.trace`.
 
     Raises:
         UnknownName: a point is not a submodule.
-        BadInput: a point runs never, more than once or out of order, or yields no tensor; or
-            the module cannot be traced.
+        BadInput: the module cannot be traced; a point runs never or more than once, yields no
+            map, or coincides with another; or the pieces answer otherwise than the module.
     """
-    graph = _trace(module)
-    traced = fx.GraphModule(module, graph)
-    was_training = module.training
-    ShapeProp(traced.eval()).propagate(sample)
-    module.train(was_training)
-    ends = [_end_of(graph, point, module) for point in points]
-    output = next(node for node in graph.nodes if node.op == "output").args[0]
-    if not isinstance(output, fx.Node):
-        raise BadInput("a network must return one tensor", got=f"{type(output).__name__}")
-    owner = _owners(graph, [*ends, output], points)
-    return [_piece(module, graph, owner, i, end) for i, end in enumerate([*ends, output])]
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(sample.shape, generator=generator).to(sample)
+    for part in module.modules():
+        if getattr(part, "inplace", False):  # it might overwrite what a head has yet to read
+            part.inplace = False
+    with frozen(module), torch.no_grad():
+        parts = pieces(module, points, sample, output)
+        _check(module, parts, image, output)
+    return parts
 
 
-def _trace(module: nn.Module) -> fx.Graph:
-    try:
-        return _Tracer().trace(module)
-    except Exception as error:  # torch.fx raises many kinds, all meaning the same here
-        raise BadInput(
-            f"{type(module).__name__} cannot be traced by torch.fx",
-            got=str(error).splitlines()[0],
-            repair="keep control flow that depends on tensors out of forward",
-        ) from error
+def pieces(
+    module: nn.Module,
+    points: Sequence[str],
+    sample: Tensor,
+    output: str | int | None = None,
+) -> Cut:
+    """Cut as `cut` does, untried."""
+    if isinstance(module, Segmented):
+        return _by_hand(module, points, sample)
+    return _by_graph(trace(module, sample, points, output), points)
 
 
-def _end_of(graph: fx.Graph, point: str, module: nn.Module) -> fx.Node:
-    """Find the node whose value leaves the submodule `point`."""
-    known = dict(module.named_modules())
-    if point not in known:
-        raise UnknownName("block to cut after", point, [name for name in known if name])
-    inside = [node for node in graph.nodes if _runs_in(node, point)]
-    used_outside = [
-        node for node in inside if any(not _runs_in(user, point) for user in node.users)
+# ------------------------------------------------------------------------------- on the graph
+
+
+def _by_graph(traced: Traced, points: Sequence[str]) -> Cut:
+    order = {node: position for position, node in enumerate(traced.graph.nodes)}
+    ends = {point: traced.end_of(point) for point in points}
+    path = sorted(ends, key=lambda point: max(order[node] for node in ends[point]))
+    owner = _owners(traced, [*((p, ends[p]) for p in path), ("the end", [traced.output])])
+    pieces = [
+        _piece(traced, owner, index, end)
+        for index, end in enumerate([*(ends[p] for p in path), [traced.output]])
     ]
-    leaving = [node for node in used_outside if _is_tensor(node)]
-    calls = {call for node in inside for call in _calls_of(node, point)}
-    if len(leaving) != 1 or len(calls) > 1:
-        raise BadInput(
-            f"cannot cut after '{point}'",
-            expected="a block that runs once and yields one tensor",
-            got=f"{len(leaving)} tensors" if len(calls) < 2 else f"{len(calls)} runs",
-        )
-    if any(user.op == "output" for user in leaving[0].users):
-        raise BadInput(f"cannot cut after '{point}'", got="the network's end, an exit as it is")
-    return leaving[0]
+    if len(path) < len(points):
+        raise BadInput("a cut point is given twice", got=", ".join(points))
+    return Cut(tuple(path), tuple(pieces), traced.any_size)
 
 
-def _runs_in(node: fx.Node, point: str) -> bool:
-    """Tell whether a node was traced inside the submodule `point`."""
-    target = str(node.target) if node.op == "call_module" else ""
-    stack = node.meta.get("nn_module_stack") or {}
-    paths = [str(entry[0]) for entry in stack.values()]
-    return any(path == point or path.startswith(point + ".") for path in [*paths, target])
-
-
-def _calls_of(node: fx.Node, point: str) -> list[str]:
-    """List the calls of `point` within which a node was traced; torch.fx numbers them."""
-    stack = node.meta.get("nn_module_stack") or {}
-    return [call for call, entry in stack.items() if str(entry[0]) == point]
-
-
-def _is_tensor(node: fx.Node) -> bool:
-    return "tensor_meta" in node.meta and hasattr(node.meta["tensor_meta"], "shape")
-
-
-def _owners(graph: fx.Graph, ends: list[fx.Node], points: Sequence[str]) -> dict[fx.Node, int]:
-    """Give each node to the first segment whose end depends on it."""
+def _owners(traced: Traced, ends: list[tuple[str, list[fx.Node]]]) -> dict[fx.Node, int]:
+    """Give each step to the first segment whose end depends on it."""
     owner: dict[fx.Node, int] = {}
-    for index, end in enumerate(ends):
-        if end in owner:
-            raise BadInput(
-                "cut points are out of order",
-                expected="the order in which the blocks run",
-                got=", ".join(points),
-            )
-        waiting = [end]
-        while waiting:
-            node = waiting.pop()
-            if node not in owner:
-                owner[node] = index
-                waiting.extend(node.all_input_nodes)
+    before = "the image"
+    for index, (point, nodes) in enumerate(ends):
+        own = traced.needed(nodes) - set(owner) - {traced.image}
+        if not any(traced.is_tensor(node) for node in own):
+            closed = "".join(f"; {n} was left whole: {why}" for n, why in traced.closed.items())
+            raise BadInput(f"nothing runs between {before} and {point}" + closed)
+        owner.update(dict.fromkeys(own, index))
+        owner.setdefault(traced.image, 0)
+        before = point
     return owner
 
 
-def _piece(
-    module: nn.Module, graph: fx.Graph, owner: dict[fx.Node, int], index: int, end: fx.Node
-) -> Piece:
-    """Build the segment of the nodes that `owner` gives to `index`.
+def _piece(traced: Traced, owner: dict[fx.Node, int], index: int, ends: list[fx.Node]) -> Piece:
+    """Build the segment of the steps that `owner` gives to `index`.
 
-    Shapes and numbers derived from them do not cross a cut: they are computed again from the
+    Sizes and numbers derived from them do not cross a cut: they are computed again from the
     tensors that do.
     """
-    own = [node for node in graph.nodes if owner.get(node) == index and node.op != "placeholder"]
-    again = _not_tensors_needed(own, owner, index)
-    body = [node for node in graph.nodes if node in again or node in own]
+    steps = traced.graph.nodes
+    own = [node for node in steps if owner.get(node) == index and node is not traced.image]
+    again = _numbers_needed(traced, own, owner, index)
+    body = [node for node in steps if node in again or owner.get(node) == index]
+    body = [node for node in body if node is not traced.image]
     inputs = {source for node in body for source in node.all_input_nodes} - set(body)
-    takes = [node for node in graph.nodes if node in inputs]
-    gives = [end] + [
+    takes = [node for node in steps if node in inputs]
+    gives = [
         node
         for node in own
-        if node is not end
-        and _is_tensor(node)
-        and any(owner.get(u, -1) > index for u in node.users)
+        if traced.is_tensor(node) and any(owner.get(user, -1) > index for user in node.users)
     ]
-    # A shape needed later must be taken from a tensor that is live there.
-    gives += [n for n in _shape_sources(graph, owner, index, own) if n not in gives]
+    # A size needed later must be taken from a tensor that is live there.
+    gives += [n for n in _asked_later(traced, owner, index, own) if n not in gives]
     piece = fx.Graph()
     copies = {node: piece.placeholder(_value_name(node)) for node in takes}
     for node in body:
         copies[node] = piece.node_copy(node, lambda source: copies[source])
-    piece.output(tuple(copies[node] for node in gives))
-    names = tuple(map(_value_name, takes)), tuple(map(_value_name, gives))
-    return Piece(fx.GraphModule(module, piece), *names)
+    if len(ends) == 1:
+        feature, name = copies[ends[0]], _value_name(ends[0])
+    else:
+        feature = piece.call_function(joined, ([copies[end] for end in ends],))
+        name = "_and_".join(_value_name(end) for end in ends)
+    gives = [node for node in gives if [node] != ends]
+    piece.output((feature, *(copies[node] for node in gives)))
+    return Piece(
+        fx.GraphModule(traced.module, piece),
+        tuple(map(_value_name, takes)),
+        (name, *map(_value_name, gives)),
+    )
 
 
-def _not_tensors_needed(own: list[fx.Node], owner: dict[fx.Node, int], index: int) -> set[fx.Node]:
-    """Collect the earlier non-tensor nodes on which `own` depends."""
+def _numbers_needed(
+    traced: Traced, own: list[fx.Node], owner: dict[fx.Node, int], index: int
+) -> set[fx.Node]:
+    """Collect the earlier sizes and numbers on which `own` depends."""
     again: set[fx.Node] = set()
     waiting = [source for node in own for source in node.all_input_nodes]
     while waiting:
         node = waiting.pop()
-        if owner[node] < index and not _is_tensor(node) and node not in again:
+        if owner[node] < index and not traced.is_tensor(node) and node not in again:
             again.add(node)
             waiting.extend(node.all_input_nodes)
     return again
 
 
-def _shape_sources(
-    graph: fx.Graph, owner: dict[fx.Node, int], index: int, own: list[fx.Node]
+def _asked_later(
+    traced: Traced, owner: dict[fx.Node, int], index: int, own: list[fx.Node]
 ) -> list[fx.Node]:
-    """Collect tensors of this segment whose shape a later segment asks for."""
-    sources: list[fx.Node] = []
+    """Collect tensors of this segment of which a later segment asks the size."""
+    asked: list[fx.Node] = []
     for later in range(index + 1, max(owner.values()) + 1):
-        nodes = [node for node in graph.nodes if owner.get(node) == later]
-        for node in _not_tensors_needed(nodes, owner, later):
-            sources += [s for s in node.all_input_nodes if s in own and _is_tensor(s)]
-    return list(dict.fromkeys(sources))
+        nodes = [node for node in traced.graph.nodes if owner.get(node) == later]
+        for node in _numbers_needed(traced, nodes, owner, later):
+            asked += [s for s in node.all_input_nodes if s in own and traced.is_tensor(s)]
+    return list(dict.fromkeys(asked))
 
 
 def _value_name(node: fx.Node) -> str:
     """Name a value that crosses a cut, apart from the names that exporters give inside a graph."""
     return IMAGE if node.op == "placeholder" else f"x_{node.name}"
+
+
+# ------------------------------------------------------------------------------------- by hand
+
+
+class _Chain(nn.Module):
+    """Consecutive hand-cut segments as one."""
+
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        for part in self.parts:
+            given = part(*values)
+            values = tuple(given) if isinstance(given, tuple | list) else (given,)
+        return values
+
+
+def _by_hand(module: Segmented, points: Sequence[str], sample: Tensor) -> Cut:
+    """Join the segments between one cut point and the next."""
+    parts = module.segments()
+    *places, last = parts
+    for point in points:
+        if point not in places:
+            raise UnknownName("segment to cut after", point, places)
+    path = [name for name in places if name in points]
+    pieces: list[Piece] = []
+    since: list[nn.Module] = []
+    takes: tuple[str, ...] = (IMAGE,)
+    values: tuple[Tensor, ...] = (sample,)
+    for name, part in parts.items():
+        since.append(part)
+        if name in path or name == last:
+            chain = _Chain(since)
+            values = chain(*values)
+            gives = tuple(f"x_{name}_{i}" for i in range(len(values)))
+            pieces.append(Piece(chain, takes, gives))
+            since, takes = [], gives
+    return Cut(tuple(path), tuple(pieces), any_size=True)
+
+
+# --------------------------------------------------------------------------------- the check
+
+
+def _check(module: nn.Module, parts: Cut, image: Tensor, output: str | int | None) -> None:
+    """Refuse pieces that do not give the network's own answer, bit for bit."""
+    values, seen = {IMAGE: image}, []
+    try:
+        wanted = main_output(module(image.clone()), output)
+        for piece in parts.pieces:
+            given = piece.module(*(values[name] for name in piece.takes))
+            values.update(zip(piece.gives, given, strict=True))
+            seen += [(name, value, value._version) for name, value in values.items()]
+    except BadInput:
+        raise
+    except Exception as error:  # a foreign forward may raise anything
+        raise BadInput(
+            f"{type(module).__name__} fails on one image when cut after {', '.join(parts.points)}",
+            got=reason(error),
+            repair=_BY_HAND,
+        ) from error
+    for name, value, version in seen:
+        if value._version != version:
+            raise BadInput(
+                f"the network overwrites the value '{name}', which crosses a cut",
+                repair="write x = x + y in its forward, not x += y; or cut elsewhere",
+            )
+    if not torch.allclose(given[0], wanted, rtol=0, atol=0, equal_nan=True):
+        raise BadInput(
+            f"{type(module).__name__} cut after {', '.join(parts.points)} answers otherwise",
+            expected="the same output bit for bit",
+            got=f"a difference of {float((given[0] - wanted).abs().max()):.1e}",
+            repair=_BY_HAND,
+        )

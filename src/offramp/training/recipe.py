@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from offramp.core.errors import BadInput, UnknownName
-from offramp.core.head import FULL, LIGHT, HeadSpec
+from offramp.core.head import CLASSIFIER, FULL, LIGHT, PLAIN, HeadSpec
 from offramp.core.model import Size, parse_size
 from offramp.core.spec import Spec, parse_yaml
 
@@ -77,7 +77,8 @@ class Exits(Spec):
 
     Attributes:
         points: blocks after which heads are attached; absent: the network's usual ones.
-        heads: "light", "full" (all 56 of MESS eq. 1), or a list of head names.
+        heads: "light", "full" (all 56 of MESS eq. 1), or a list of head names. A network that
+            classifies whole images has but one head, "fc", in either space.
     """
 
     points: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
@@ -90,13 +91,18 @@ class Exits(Spec):
             return (value,)
         return value
 
-    def specs(self) -> tuple[HeadSpec, ...]:
+    def specs(self, plain: HeadSpec = PLAIN) -> tuple[HeadSpec, ...]:
         """List the head specifications of a position.
+
+        Args:
+            plain: the head that stage 1 trains.
 
         Raises:
             UnknownName: a name is no head.
         """
         if isinstance(self.heads, str):
+            if plain == CLASSIFIER:
+                return (plain,)
             return LIGHT if self.heads == "light" else FULL
         return tuple(HeadSpec.parse(name) for name in self.heads)
 

@@ -30,7 +30,9 @@ from offramp.core.model import ModelSpec
 from offramp.core.spec import Spec
 from offramp.data.dataset import Dataset
 from offramp.data.images import Array, read_image
+from offramp.models.blocks import usual_exits
 from offramp.models.network import MultiExitNetwork, build_network
+from offramp.models.own import absolute
 from offramp.models.zoo import entry
 from offramp.training.recipe import Recipe, load_recipe
 
@@ -90,7 +92,7 @@ class Run:
 
         Args:
             folder: where it goes.
-            model: name of a network of the zoo.
+            model: name of a network, as `models.zoo` reads it.
             recipe: what it is told.
             data: what it learns from.
 
@@ -104,13 +106,16 @@ class Run:
                 repair="go on with it by --resume, or give another --out",
             )
         spec = _model_spec(model, recipe, data)
-        points = recipe.exits.points or entry(model).exits
-        build_network(spec, {point: [] for point in points})  # refuse now what cannot be built
-        heads = tuple(head.name for head in recipe.exits.specs())
+        points = recipe.exits.points or usual_exits(spec)
+        heads = recipe.exits.specs(entry(model).head)
+        network = build_network(spec, dict.fromkeys(points, heads))  # refuse now what will not do
+        names = tuple(head.name for head in heads)
         run = cls(folder, RunState(model=spec, exits={}, data=str(data.file.resolve())))
         told = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
         write_text(folder / "recipe.yaml", told)
-        run.update(run.state.model_copy(update={"exits": dict.fromkeys(points, heads)}))
+        run.update(
+            run.state.model_copy(update={"exits": dict.fromkeys(network.points[:-1], names)})
+        )
         return run
 
     @classmethod
@@ -181,7 +186,7 @@ class Run:
 
     def plain_network(self) -> MultiExitNetwork:
         """Build the network of stage 1, a plain FCN head at every exit, with seeded weights."""
-        plain = [HeadSpec()]
+        plain = [entry(self.state.model.name).head]
         with torch.random.fork_rng():
             torch.manual_seed(self.recipe.seed)
             return build_network(self.state.model, dict.fromkeys(self.state.exits, plain))
@@ -217,7 +222,7 @@ class Run:
 def _model_spec(model: str, recipe: Recipe, data: Dataset) -> ModelSpec:
     """Say what network a recipe makes for a data set."""
     return ModelSpec(
-        name=model,
+        name=absolute(model),
         names=data.names,
         size=recipe.pixels,
         knobs=recipe.knobs,

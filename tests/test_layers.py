@@ -39,6 +39,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "torchvision": BUILD_HALF,
     "lightning": BUILD_HALF,
     "onnx": BUILD_HALF,
+    "timm": BUILD_HALF,
     "av": frozenset(),
 }
 """Which packages may import a library when they are loaded themselves."""

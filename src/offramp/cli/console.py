@@ -36,6 +36,7 @@ TRAIN_LIBRARIES = (
     "onnx",
     "onnxscript",
     "safetensors",
+    "timm",
     "matplotlib",
 )
 

@@ -33,6 +33,8 @@ def train(
     run = begin(out, model, load_recipe(recipe, set or ()), Dataset.open(data))
     if stage1_of is not None and not run.state.done:
         run.take_stage1(Run.open(stage1_of))
+    if run.state.weights:
+        say(f"weights: {run.state.weights}", json)
     train_run(run, track)
     exits: list[dict[str, Any]] = [
         {"point": point, "head": head, "miou": miou}

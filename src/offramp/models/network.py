@@ -20,6 +20,7 @@ from offramp.models.heads import build_head
 from offramp.models.intake import Intake, find_intake
 from offramp.models.layers import cropped, resized
 from offramp.models.split import IMAGE, Piece, cut
+from offramp.models.weights import load_into
 from offramp.models.zoo import build_spec
 from offramp.scores import score
 
@@ -207,14 +208,24 @@ def attach(
     return _assemble(spec, intake, segments, [*parts.points, END], exits, None)
 
 
-def build_network(spec: ModelSpec, exits: Mapping[str, Sequence[HeadSpec]]) -> MultiExitNetwork:
+def build_network(
+    spec: ModelSpec, exits: Mapping[str, Sequence[HeadSpec]], weights: str | None = None
+) -> MultiExitNetwork:
     """Build a network by its name in the zoo, with exits after the named blocks.
+
+    Args:
+        spec: what network it is.
+        exits: head specifications by block.
+        weights: what it starts from, as `models.weights` reads it; absent: random weights.
 
     Raises:
         UnknownName: the network or a block is unknown.
-        BadInput: the network cannot be cut there.
+        BadInput: the network cannot be cut there, or the weights do not fit.
     """
-    return attach(build_spec(spec), spec, exits)
+    module = build_spec(spec)
+    if weights is not None:
+        load_into(module, spec.name, weights)
+    return attach(module, spec, exits)
 
 
 def _assemble(

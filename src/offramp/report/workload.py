@@ -53,4 +53,4 @@ def draw_workload(record: Workload) -> str:
 
 
 def _giga(macs: int) -> str:
-    return f"{macs / 1e9:.2f} G" if macs >= 1e9 else f"{macs / 1e6:.1f} M"
+    return f"{macs / 1e9:.2f} GMAC" if macs >= 1e9 else f"{macs / 1e6:.1f} MMAC"

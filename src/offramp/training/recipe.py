@@ -113,6 +113,8 @@ class Recipe(Spec):
     Attributes:
         size: input size, "WxH" in pixels.
         knobs: static choices of the architecture.
+        weights: what stage 1 starts from: "imagenet", "segmentation", "package", or a path that
+            ends in ".safetensors", as `models.weights` reads it; absent: random weights.
         exits: candidate exits.
         augment: augmentation.
         class_weights: "none", or "enet": 1 / log(1.02 + share of the class), scaled to mean 1
@@ -125,6 +127,7 @@ class Recipe(Spec):
 
     size: str = "320x192"
     knobs: dict[str, Any] = Field(default_factory=dict)
+    weights: str | None = None
     exits: Exits = Exits()
     augment: Augment = Augment()
     class_weights: Literal["none", "enet"] = "enet"

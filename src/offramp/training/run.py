@@ -33,7 +33,8 @@ from offramp.data.images import Array, read_image
 from offramp.models.blocks import usual_exits
 from offramp.models.network import MultiExitNetwork, build_network
 from offramp.models.own import absolute
-from offramp.models.zoo import entry
+from offramp.models.weights import absolute_weights, load_into
+from offramp.models.zoo import build_spec, entry
 from offramp.training.recipe import Recipe, load_recipe
 
 
@@ -46,6 +47,7 @@ class RunState(Spec):
         data: absolute path of the data set's YAML file.
         done: the training stages that are finished.
         miou: mIoU of each exit ("point/head") on the validation split, at the network's size.
+        weights: what stage 1 started from, in one line; empty: random weights.
     """
 
     model: ModelSpec
@@ -53,6 +55,7 @@ class RunState(Spec):
     data: str
     done: tuple[Literal["stage1", "stage2"], ...] = ()
     miou: dict[str, float] = Field(default_factory=dict)
+    weights: str = ""
 
 
 class Run:
@@ -98,8 +101,10 @@ class Run:
 
         Raises:
             UnknownName: there is no such network, knob or exit.
-            BadInput: the folder holds a run already, or a knob's value does not fit.
+            BadInput: the folder holds a run already, a knob's value does not fit, or the weights
+                to start from cannot be had.
         """
+        recipe = _settled(recipe)
         if (folder / "run.json").exists():
             raise BadInput(
                 f"{folder} already holds a run",
@@ -111,6 +116,9 @@ class Run:
         network = build_network(spec, dict.fromkeys(points, heads))  # refuse now what will not do
         names = tuple(head.name for head in heads)
         run = cls(folder, RunState(model=spec, exits={}, data=str(data.file.resolve())))
+        if recipe.weights is not None:
+            loaded = load_into(build_spec(spec), spec.name, recipe.weights)
+            run.state = run.state.model_copy(update={"weights": str(loaded)})
         told = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
         write_text(folder / "recipe.yaml", told)
         run.update(
@@ -128,7 +136,7 @@ class Run:
         """
         if not (folder / "run.json").exists():
             return cls.create(folder, model, recipe, data)
-        run = cls.open(folder)
+        run, recipe = cls.open(folder), _settled(recipe)
         if run.state.model != _model_spec(model, recipe, data) or run.recipe != recipe:
             raise BadInput(
                 f"{folder} was begun with another model, data set or recipe",
@@ -182,14 +190,21 @@ class Run:
         network = self.plain_network()
         load_backbone(network, other.folder / "stage1.safetensors")
         save_weights(network, self.folder / "stage1.safetensors")
-        self.update(self.state.model_copy(update={"done": ("stage1",)}))
+        self.update(
+            self.state.model_copy(update={"done": ("stage1",), "weights": other.state.weights})
+        )
 
-    def plain_network(self) -> MultiExitNetwork:
-        """Build the network of stage 1, a plain FCN head at every exit, with seeded weights."""
+    def plain_network(self, weights: str | None = None) -> MultiExitNetwork:
+        """Build the network of stage 1, a plain FCN head at every exit, with seeded weights.
+
+        Args:
+            weights: trained weights to put in place of the seeded ones.
+        """
         plain = [entry(self.state.model.name).head]
         with torch.random.fork_rng():
             torch.manual_seed(self.recipe.seed)
-            return build_network(self.state.model, dict.fromkeys(self.state.exits, plain))
+            exits = dict.fromkeys(self.state.exits, plain)
+            return build_network(self.state.model, exits, weights)
 
     def update(self, state: RunState) -> None:
         """Replace the state, on disk too."""
@@ -217,6 +232,13 @@ class Run:
         network = build_network(self.state.model, self.exits)
         load_weights(network, self.folder / "weights.safetensors")
         return network.eval()
+
+
+def _settled(recipe: Recipe) -> Recipe:
+    """Make a recipe mean the same in every working directory."""
+    if recipe.weights is None:
+        return recipe
+    return recipe.model_copy(update={"weights": absolute_weights(recipe.weights)})
 
 
 def _model_spec(model: str, recipe: Recipe, data: Dataset) -> ModelSpec:

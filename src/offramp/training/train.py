@@ -68,7 +68,8 @@ class _Splits:
 
 def _stage1(run: Run, splits: _Splits, weights: Tensor | None, track: Track) -> None:
     """Train backbone and plain heads; the best epoch goes to stage1.safetensors."""
-    network = run.plain_network()
+    resumed = _checkpoint(run, Stage1).is_file()  # which holds all weights
+    network = run.plain_network(None if resumed else run.recipe.weights)
     stage = Stage1(network, run.recipe.stage1, weights)
     _fit(run, stage, run.recipe.stage1, splits, run.folder / "stage1.safetensors", track)
     run.update(run.state.model_copy(update={"done": ("stage1",)}))
@@ -123,7 +124,7 @@ def _fit(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        checkpoint = run.folder / "checkpoints" / f"{name}.ckpt"
+        checkpoint = _checkpoint(run, type(stage))
         with _interruptible():
             trainer.fit(
                 stage,
@@ -135,6 +136,11 @@ def _fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     return best.mious
+
+
+def _checkpoint(run: Run, stage: type[Stage]) -> Path:
+    """Say where a stage leaves what it needs to go on."""
+    return run.folder / "checkpoints" / f"{stage.__name__.lower()}.ckpt"
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def test_a_written_size_reads_back(height: int, width: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "640x", "640x384x3", "-64x64", "64.5", "31x64", "64x8193", "0", "٣x64 px"]
+    "text", ["", "x", "640x", "640x384x3", "-64x64", "64.5", "15x64", "64x8193", "0", "٣x64 px"]
 )
 def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(BadInput, match="WxH in pixels, as in 640x384"):

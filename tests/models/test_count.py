@@ -1,17 +1,16 @@
-"""Counting: the pieces add up to the whole, and placement is MESS §4.1's."""
+"""Counting: the pieces add up to the whole."""
 
-import pytest
 import torch
 from torch import nn
 
 from offramp.core.head import LIGHT, HeadSpec
 from offramp.core.model import ModelSpec
 from offramp.models import zoo
-from offramp.models.count import Block, count, count_macs, count_parameters, place, profile_blocks
+from offramp.models.count import count, count_macs, count_parameters
 from offramp.models.network import build_network
 
 SPEC = ModelSpec(name="fastscnn", names=("a", "b"), size=(64, 96), knobs={"width": 0.25})
-POINTS = zoo.entry("fastscnn").points
+POINTS = zoo.entry("fastscnn").blocks
 
 
 def test_a_convolution_counts_what_it_multiplies() -> None:
@@ -63,48 +62,3 @@ def test_counting_twice_counts_the_same_and_changes_no_statistics() -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     assert count(network) == count(network)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
-
-
-def test_a_profile_adds_up_block_by_block() -> None:
-    module = zoo.build_spec(SPEC)
-    blocks = profile_blocks(module, zoo.entry("fastscnn"), (64, 96))
-    image = torch.zeros(1, 3, 64, 96)
-    assert [block.name for block in blocks] == [*POINTS, "end"]
-    assert sum(block.macs for block in blocks) == count_macs(lambda: module.eval()(image))
-    assert sum(block.parameters for block in blocks) == count_parameters(module)
-    running = 0
-    for block in blocks:
-        running += block.macs
-        assert block.path_macs == running
-
-
-def test_a_profile_leaves_out_a_pyramid_that_is_not_there() -> None:
-    module = zoo.build("fastscnn", 2, width=0.25, pyramid=False)
-    blocks = profile_blocks(module, zoo.entry("fastscnn"), (64, 96))
-    assert "pyramid" not in [block.name for block in blocks]
-    assert not module._modules["stem"]._forward_hooks
-
-
-def blocks_of(*macs: int) -> list[Block]:
-    running = [sum(macs[: i + 1]) for i in range(len(macs))]
-    return [
-        Block(name, value, 0, path, 1, 1)
-        for name, value, path in zip("abcdefgh", macs, running, strict=False)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("macs", "exits", "names"),
-    [
-        ((10, 10, 10, 10), 4, "abcd"),
-        ((10, 10, 10, 10), 2, "bd"),
-        ((10, 10, 10, 10), 3, "bcd"),  # 13.3 and 26.7 are reached in b and c
-        ((70, 10, 10, 10), 4, "abd"),  # a reaches half: exits 1 and 2 fall together
-        ((1, 1, 1, 97), 3, "d"),
-        ((10, 10), 1, "b"),
-    ],
-)
-def test_exits_go_where_the_work_reaches_equal_shares(
-    macs: tuple[int, ...], exits: int, names: str
-) -> None:
-    assert "".join(block.name for block in place(blocks_of(*macs), exits)) == names

@@ -1,6 +1,6 @@
 """Cut anywhere sensible, the pieces together are the network; elsewhere they are refused."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import pytest
@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from offramp.core.errors import BadInput, UnknownName
 from offramp.models import zoo
-from offramp.models.split import IMAGE, Piece, cut
+from offramp.models.layers import joined
+from offramp.models.split import IMAGE, Piece, Segmented, cut
 
-POINTS = zoo.entry("fastscnn").points
+POINTS = zoo.entry("fastscnn").blocks
 SAMPLE = torch.zeros(1, 3, 32, 32)
 
 
@@ -263,16 +264,356 @@ class Pair(nn.Module):
         return self.one(x), self.two(x)
 
 
-@pytest.mark.parametrize(("point", "got"), [("idle", "0 tensors"), ("pair", "2 tensors")])
-def test_a_block_that_gives_not_one_tensor_is_refused(point: str, got: str) -> None:
-    with pytest.raises(BadInput, match=f"cannot cut after '{point}'.*got {got}"):
-        cut(Odd(), [point], SAMPLE)
+def test_a_block_that_never_runs_is_refused() -> None:
+    with pytest.raises(BadInput, match="'idle'; expected a block that runs once; got 0 runs"):
+        cut(Odd(), ["idle"], SAMPLE)
 
 
-@pytest.mark.parametrize("ends", ["dict", "tuple"])
-def test_a_network_that_returns_not_one_tensor_is_refused(ends: str) -> None:
-    with pytest.raises(BadInput, match=f"must return one tensor; got .*{ends}"):
-        cut(Odd(ends), [], SAMPLE)
+def test_a_network_that_returns_several_maps_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"which of its outputs is the answer; .*attach.*output="):
+        cut(Odd("tuple"), [], SAMPLE)
+
+
+def test_one_of_several_outputs_is_the_answer() -> None:
+    (piece,) = cut(Odd("dict"), [], SAMPLE).pieces
+    assert {name for name, _ in piece.module.named_parameters()} == {
+        "pair.one.weight",
+        "pair.one.bias",
+    }
+    assert len(cut(Odd("tuple"), [], SAMPLE, 1).pieces) == 1
+
+
+# --------------------------------------------------------------------------- blocks of several maps
+
+
+@torch.no_grad()
+def test_an_exit_after_several_maps_reads_them_joined() -> None:
+    module = Odd()
+    module.last = nn.Conv2d(2, 2, 1)
+    first, second = cut(module.eval(), ["pair"], SAMPLE).pieces
+    image = torch.randn(1, 3, 8, 8)
+    given = first.module(image)
+    assert torch.equal(given[0], torch.cat(module.pair(image), 1))
+    assert torch.equal(second.module(*given[1:])[0], module(image))
+    assert second.takes == first.gives[1:]
+
+
+class Gather(nn.Module):
+    """Adds a map to the list, and hands on those that are there."""
+
+    def __init__(self, d_in: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv2d(d_in, 4, 3, 2, 1))
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        return [*maps, self.conv(maps[-1])]
+
+
+class Gathered(nn.Module):
+    """An encoder whose blocks collect features in a list, with the image in it or not."""
+
+    def __init__(self, with_image: bool) -> None:
+        super().__init__()
+        self.with_image = with_image
+        self.one, self.two, self.three = Gather(3), Gather(4), Gather(4)
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.one([x])
+        maps = self.three(self.two(maps if self.with_image else maps[1:]))
+        size = maps[0].shape[-2:]
+        enlarged = [nn.functional.interpolate(part, size=size) for part in maps]
+        return self.last(sum(part[:, :1] for part in enlarged).expand(-1, 4, -1, -1))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("with_image", [False, True])
+@pytest.mark.parametrize("points", [["two"], ["three"], ["two", "three"], ["one", "two", "three"]])
+def test_blocks_may_hand_on_what_they_got(with_image: bool, points: list[str]) -> None:
+    module = Gathered(with_image).eval()
+    pieces = assert_same(module, points, torch.randn(1, 3, 32, 32))
+    if points[-1] == "three":
+        image = torch.randn(2, 3, 24, 40)
+        maps = module.three(module.two(module.one([image])[0 if with_image else 1 :]))
+        assert torch.equal(walk(pieces, image)[-2], joined(maps))
+
+
+class Skipping(nn.Module):
+    """A block that is left whole gives a tuple, of which one part is needed late."""
+
+    class Whole(nn.Module):
+        def __init__(self, nested: bool) -> None:
+            super().__init__()
+            self.nested = nested
+            self.own = nn.Parameter(torch.ones(1))
+            self.one = nn.Conv2d(3, 4, 3, padding=1)
+            self.two = nn.Conv2d(3, 4, 3, padding=1)
+            self.norm = nn.BatchNorm2d(4)
+
+        def forward(self, x: Tensor) -> object:
+            one, two = self.one(x) * self.own, self.norm(self.two(x))
+            return (one, {"skip": [two]}) if self.nested else (one, two)
+
+    def __init__(self, nested: bool) -> None:
+        super().__init__()
+        self.nested = nested
+        self.whole = self.Whole(nested)
+        self.body = nn.Sequential(*(nn.Conv2d(4, 4, 3, padding=1) for _ in range(9)))
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, two = self.whole(x)
+        return self.last(self.body(one) + (two["skip"][0] if self.nested else two))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("points", [["body"], ["whole", "body"], ["body.3"]])
+def test_a_block_that_gives_a_tuple_runs_once(nested: bool, points: list[str]) -> None:
+    module = Skipping(nested)
+    runs: list[int] = []
+    module.whole.norm.register_forward_hook(lambda *_: runs.append(1))
+    pieces = assert_same(module, points, SAMPLE)
+    runs.clear()
+    walk(pieces, torch.randn(2, 3, 8, 8))
+    assert len(runs) == 1
+    owned = [p for piece in pieces for p in piece.module.parameters()]
+    assert len(owned) == len(set(owned)) == len(list(module.parameters()))
+
+
+# ------------------------------------------------------------------------------ what is overwritten
+
+
+class Free(nn.Module):
+    """Two blocks, and what a function does between them and the last."""
+
+    def __init__(self, run: Callable[["Free", Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(3, 4, 3, padding=1)
+        self.two = nn.Conv2d(4, 4, 3, padding=1)
+        self.last = nn.Conv2d(4, 2, 1)
+        self.run = run
+
+    def forward(self, x: Tensor) -> Tensor:
+        one = self.one(x)
+        return self.last(self.run(self, one, self.two(one)))
+
+
+RUNS: dict[str, Callable[[Free, Tensor, Tensor], Tensor]] = {
+    "relu_": lambda _m, _one, two: nn.functional.relu(two, inplace=True),
+    "add_": lambda _m, one, two: two.add_(one),
+    "view": lambda _m, _one, two: two.flatten(1).relu_().view(two.shape),
+}
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_value_that_crosses_may_not_be_overwritten(
+    run: Callable[[Free, Tensor, Tensor], Tensor],
+) -> None:
+    with pytest.raises(BadInput, match=r"overwrites the value 'x_two'.*x = x \+ y"):
+        cut(Free(run), ["two"], SAMPLE)
+    assert_same(Free(run), ["one"], SAMPLE)
+
+
+def test_what_is_overwritten_for_its_effect_alone_is_noticed() -> None:
+    def run(_m: Free, one: Tensor, two: Tensor) -> Tensor:
+        two.add_(one)
+        return two
+
+    with pytest.raises(BadInput, match=r"answers otherwise.*segments\(\)"):
+        cut(Free(run), ["one"], SAMPLE)
+
+
+def test_augmented_assignment_is_no_overwriting_on_the_graph() -> None:
+    def run(_m: Free, one: Tensor, two: Tensor) -> Tensor:
+        one += two
+        return one
+
+    assert_same(Free(run), ["two"], SAMPLE)
+    assert_same(Free(run), ["one"], SAMPLE)
+
+
+@torch.no_grad()
+def test_activations_in_place_are_made_safe() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Conv2d(4, 2, 1))
+    pieces = assert_same(module, ["0"], torch.randn(1, 3, 8, 8))
+    feature = pieces[0].module(torch.randn(1, 3, 8, 8))[0]
+    before = feature.clone()
+    pieces[1].module(feature)
+    assert torch.equal(feature, before)
+    assert feature.min() < 0
+
+
+# ------------------------------------------------------------------------------- batches and places
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda m, one, two: torch.stack([two[i] for i in range(int(two.shape[0]))]),
+        lambda m, one, two: two + torch.zeros(int(two.shape[0]), 1, 1, 1),
+        lambda m, one, two: two.view(int(two.shape[0]), 4, *two.shape[2:]),
+        lambda m, one, two: two if two.shape[0] == 2 else -two,
+    ],
+)
+def test_a_batch_that_is_baked_in_is_refused(run: Callable[..., Tensor]) -> None:
+    with pytest.raises(BadInput, match=r"one image when cut|answers otherwise"):
+        cut(Free(run), ["one"], SAMPLE)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda m, one, two: two.view(two.shape[0], 4, *two.shape[2:]),
+        lambda m, one, two: two + two.new_zeros(two.shape[0], 1, 1, 1),
+        lambda m, one, two: two.flatten(1).view(two.size(0), -1, *one.shape[2:]),
+    ],
+)
+@torch.no_grad()
+def test_a_batch_that_stays_open_is_any(run: Callable[..., Tensor]) -> None:
+    module = Free(run)
+    pieces = assert_same(module, ["one"], SAMPLE)
+    image = torch.randn(5, 3, 9, 7)
+    assert torch.equal(walk(pieces, image)[-1], module(image))
+
+
+def test_blocks_that_end_alike_cannot_both_be_cut_after() -> None:
+    for points in (["body", "body.1"], ["body.1.0", "body.1"]):
+        with pytest.raises(BadInput, match=r"nothing runs between body\S* and body"):
+            cut(Nested(), points, SAMPLE)
+
+
+class Tokens(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(3, 4, 4, 4)
+        self.mix = nn.Sequential(nn.Linear(4, 4))
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.embed(x)
+        tokens = self.mix(y.flatten(2).transpose(1, 2))
+        return self.last(tokens.transpose(1, 2).reshape(y.shape))
+
+
+def test_tokens_are_no_maps() -> None:
+    with pytest.raises(BadInput, match=r"after 'mix'; expected .*N×D×h×w; got \(2, 64, 4\)"):
+        cut(Tokens(), ["mix"], SAMPLE)
+    assert_same(Tokens(), ["embed"], SAMPLE)
+
+
+class Helped(nn.Module):
+    """Has an auxiliary head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 4, 3, 2, 1)
+        self.aux = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1))
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        y = self.body(x)
+        return {"out": self.last(y), "aux": self.aux(y)}
+
+
+def test_a_side_branch_is_no_place_to_cut() -> None:
+    for point in ("aux", "aux.0"):
+        with pytest.raises(BadInput, match=f"after '{point}'; got a side branch"):
+            cut(Helped(), [point], SAMPLE)
+    pieces = cut(Helped(), ["body"], SAMPLE).pieces
+    assert not any("aux" in name for p in pieces for name, _ in p.module.named_parameters())
+
+
+# ------------------------------------------------------------------------------------------ by hand
+
+
+class ByHand(nn.Module):
+    """Cannot be traced; the first part gives two values."""
+
+    class Start(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, 2, 1)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            y = self.conv(x)
+            return (y, x) if y.mean() < 1e9 else (y, -x)
+
+    class Middle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 3, 2, 1)
+
+        def forward(self, y: Tensor, x: Tensor) -> list[Tensor]:
+            return [self.conv(y), y, x]
+
+    class End(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(4, 2, 1)
+
+        def forward(self, z: Tensor, y: Tensor, x: Tensor) -> Tensor:
+            return self.conv(nn.functional.interpolate(z, size=y.shape[-2:]) + y) + x.mean()
+
+    def __init__(self, wrong: str = "") -> None:
+        super().__init__()
+        self.wrong = wrong
+        self.start, self.middle, self.end = self.Start(), self.Middle(), self.End()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.end(*self.middle(*self.start(x)))
+
+    def segments(self) -> dict[str, nn.Module]:
+        parts = {"start": self.start, "mid.dle": self.middle, "half": self.end}
+        if self.wrong == "order":
+            return dict(reversed(parts.items()))
+        if self.wrong == "short":
+            return {"start": self.start, "half": nn.Conv2d(4, 2, 1)}
+        if self.wrong == "other":
+            return {**parts, "half": self.End()}
+        return {} if self.wrong == "none" else parts
+
+
+@pytest.mark.parametrize("points", [[], ["start"], ["mid.dle"], ["mid.dle", "start"]])
+def test_a_network_may_be_cut_by_hand(points: list[str]) -> None:
+    module = ByHand()
+    assert isinstance(module, Segmented)
+    pieces = assert_same(module, points, torch.randn(1, 3, 16, 16))
+    assert len(pieces) == len(points) + 1
+    wanted = [count for name, count in (("start", 2), ("mid.dle", 3)) if name in points]
+    assert [len(piece.gives) for piece in pieces] == [*wanted, 1]
+
+
+def test_weights_are_called_alike_however_a_network_is_cut_by_hand() -> None:
+    names = [
+        sorted(n for piece in cut(ByHand(), points, SAMPLE).pieces
+               for n, _ in piece.module.named_parameters())
+        for points in ([], ["start"], ["start", "mid.dle"])
+    ]  # fmt: skip
+    assert names[0] == names[1] == names[2]
+    assert len(set(names[0])) == len(names[0]) == 6
+
+
+@pytest.mark.parametrize(
+    ("wrong", "points", "message"),
+    [
+        ("order", ["mid.dle"], "fails on the way to 'mid.dle'"),
+        ("short", ["start"], "fails on the way to 'half'"),
+        ("other", ["start"], "answers otherwise"),
+        ("none", [], r"has no segments\(\)"),
+        ("", ["start", "start"], "given twice; got start, start"),
+    ],
+)
+def test_segments_that_are_not_the_network_are_refused(
+    wrong: str, points: list[str], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        cut(ByHand(wrong), points, torch.randn(1, 3, 16, 16))
+
+
+@pytest.mark.parametrize("point", ["half", "strat"])
+def test_a_segment_that_is_none_is_refused(point: str) -> None:
+    with pytest.raises(UnknownName, match="segment to cut after"):
+        cut(ByHand(), [point], SAMPLE)
 
 
 class Branching(nn.Module):
@@ -286,13 +627,17 @@ class Branching(nn.Module):
 
 
 def test_a_network_that_cannot_be_traced_is_refused_with_the_repair() -> None:
-    with pytest.raises(BadInput, match=r"Branching cannot be traced.*keep control flow"):
+    with pytest.raises(BadInput, match=r"Branching cannot be traced.*keep branches"):
         cut(Branching(), ["block"], SAMPLE)
 
 
-def test_points_out_of_order_are_refused() -> None:
-    with pytest.raises(BadInput, match="order in which the blocks run; got bottleneck1, stem"):
-        cut(zoo.build("fastscnn", 2, width=0.25), ["bottleneck1", "stem"], SAMPLE)
+def test_points_are_put_into_the_order_of_the_path() -> None:
+    module = zoo.build("fastscnn", 2, width=0.25)
+    assert cut(module, ["bottleneck1", "fusion", "stem"], SAMPLE).points == (
+        "stem",
+        "bottleneck1",
+        "fusion",
+    )
 
 
 def test_a_point_given_twice_is_refused() -> None:

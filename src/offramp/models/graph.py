@@ -13,8 +13,10 @@ the way to a cut point asks for a number.
 import logging
 import math
 import operator
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,9 @@ from offramp.core.errors import BadInput, UnknownName
 
 MAIN_OUTPUTS = ("out", "logits")
 """The keys under which networks that return a dictionary give their answer."""
+
+_CONSTANT = "_tensor_constant"
+"""How `torch.fx` calls a tensor that a forward makes out of nothing; it puts it on the root."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,8 @@ def trace(
     Raises:
         BadInput: the module cannot be traced, or does not say which output is its answer.
     """
+    for name in [name for name in module.__dict__ if name.startswith(_CONSTANT)]:
+        delattr(module, name)  # of the last trace: constants are to be numbered alike every time
     tracer = _Tracer(points, sample)
     try:
         with frozen(module):
@@ -212,21 +219,39 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
     Afterwards every part has its own mode back, and forgets what its forward put aside.
     """
-    before = [
-        (part, dict(part.__dict__), {k: dict(v) for k, v in part.__dict__.items() if _is_dict(v)})
-        for part in module.modules()
-    ]
+    restore = _remembered(module)
     module.eval()
     try:
         yield
     finally:
-        for part, attributes, contents in before:
-            constants = {k: v for k, v in part.__dict__.items() if k.startswith("_tensor_constant")}
+        restore()
+
+
+def _remembered(module: nn.Module) -> Callable[[], None]:
+    """Note the attributes of all parts, and what the collections among them hold.
+
+    Returns:
+        a function that brings all of it back, but for the constants of a trace.
+    """
+    before = [(part, dict(part.__dict__)) for part in module.modules()]
+    collections: dict[int, tuple[Any, Any]] = {}
+    waiting = [value for _, attributes in before for value in attributes.values()]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list | set | deque) and id(value) not in collections:
+            collections[id(value)] = (value, copy(value))
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+
+    def restore() -> None:
+        for part, attributes in before:
+            constants = {k: v for k, v in part.__dict__.items() if k.startswith(_CONSTANT)}
             part.__dict__.clear()
             part.__dict__.update(constants | attributes)
-            for name, content in contents.items():
-                attributes[name].clear()
-                attributes[name].update(content)
+        for value, content in collections.values():
+            value.clear()
+            value.extend(content) if isinstance(value, list | deque) else value.update(content)
+
+    return restore
 
 
 @contextmanager
@@ -258,10 +283,6 @@ def fake_run(module: nn.Module, image: Tensor) -> Any:
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with frozen(module), torch.no_grad(), faking(mode):
         return module(mode.from_tensor(image))
-
-
-def _is_dict(value: object) -> bool:
-    return type(value) is dict
 
 
 def reason(error: BaseException) -> str:
@@ -344,7 +365,12 @@ class _Tracer(fx.Tracer):
         return _Proxy(node, self)
 
     def create_arg(self, a: Any) -> Any:
-        return a.node if issubclass(type(a), fx.Proxy) else super().create_arg(a)
+        if issubclass(type(a), fx.Proxy):
+            return a.node
+        given = super().create_arg(a)
+        if isinstance(a, Tensor):  # a constant
+            self.values[given] = a
+        return given
 
     def create_proxy(
         self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **named: Any
@@ -354,7 +380,11 @@ class _Tracer(fx.Tracer):
         value = self.values[proxy.node] = self._run(proxy.node)
         if isinstance(value, tuple | list):
             items = [proxy[i] for i in range(len(value))]
-            return items if isinstance(value, list) else tuple(items)
+            if isinstance(value, list):
+                return items
+            if type(value).__module__ == "torch.return_types":  # x.max(1).values
+                return type(value)(items)
+            return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
         if isinstance(value, dict):
             return {key: proxy[key] for key in value}
         if value is None or isinstance(value, str) or target in ("dim", "ndimension"):
@@ -398,8 +428,8 @@ class _Tracer(fx.Tracer):
             super().is_leaf_module(m, module_qualified_name)
             or bool(m._parameters or m._buffers)
             or not m._modules
-            or any(part._forward_hooks for part in m.modules())  # the tracer would not call them
-            or "training" in type(m).forward.__code__.co_names
+            or _has_hooks(m)  # the tracer would not call them
+            or "training" in getattr(getattr(type(m).forward, "__code__", None), "co_names", ())
         )
 
     def _must_enter(self, m: nn.Module, path: str) -> bool:
@@ -407,7 +437,7 @@ class _Tracer(fx.Tracer):
         if any(point.startswith(path + ".") for point in self.points):
             return True
         large = 2 * _parameters(m) > self._all_parameters
-        return large and bool(m._modules) and not any(p._forward_hooks for p in m.modules())
+        return large and bool(m._modules) and not _has_hooks(m)
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: dict[str, Any]
@@ -417,6 +447,9 @@ class _Tracer(fx.Tracer):
             return forward(*args, **kwargs)
         path = self.path_of_module(m)
         stack, mark = dict(self.module_stack), next(iter(reversed(self.graph.nodes)))
+        runs = {name: len(calls) for name, calls in self.returned.items()}
+        asked = len(self.numbers)
+        restore = _remembered(m) if m._modules else None  # what has no parts is not looked into
         must = self._must_enter(m, path)
         self._may_ask.append(must)
         try:
@@ -428,25 +461,34 @@ class _Tracer(fx.Tracer):
                 raise Untraceable(f"within '{path}': {reason(error)}") from error
             if self.is_leaf_module(m, path):
                 raise
-            self._roll_back(mark, path)
+            self._roll_back(mark, runs)
+            if restore is not None:
+                restore()
+            del self.numbers[asked:]
             self.module_stack.clear()
             self.module_stack.update(stack)
             self.closed[path] = reason(error)
-            given = super().call_module(m, forward, args, kwargs)
+            try:
+                given = super().call_module(m, forward, args, kwargs)
+            except Exception:  # it fails for the same reason, but says so in torch's words
+                raise Untraceable(f"within '{path}': {reason(error)}") from error
         finally:
             self._may_ask.pop()
         self.returned.setdefault(path, []).append(given)
         return given
 
-    def _roll_back(self, mark: fx.Node, path: str) -> None:
-        """Forget the steps after `mark`, and what blocks within `path` returned."""
+    def _roll_back(self, mark: fx.Node, runs: dict[str, int]) -> None:
+        """Forget the steps after `mark`, and what blocks returned after their first `runs`."""
         for node in reversed(list(self.graph.nodes)):
             if node is mark:
                 break
             self.graph.erase_node(node)
             self.values.pop(node, None)
-        for name in [name for name in self.returned if name.startswith(path + ".")]:
-            del self.returned[name]
+        self.returned = {name: self.returned[name][:count] for name, count in runs.items()}
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
 
 
 def _parameters(module: nn.Module) -> int:

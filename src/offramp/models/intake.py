@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from offramp.core.errors import BadInput
 from offramp.core.model import Size, format_size
@@ -45,8 +46,13 @@ def find_intake(module: nn.Module, size: Size) -> Intake:
         size: height and width in pixels of the images that it shall answer.
 
     Raises:
-        BadInput: it fails on all of them.
+        BadInput: it fails on all of them, or is not yet complete.
     """
+    if any(is_lazy(parameter) for parameter in module.parameters()):
+        raise BadInput(
+            f"{type(module).__name__} has parameters without a shape",
+            repair="run it once on an image before",
+        )
     fault: Exception | None = None
     with torch.no_grad():
         for channels in (3, 1):

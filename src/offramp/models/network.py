@@ -42,10 +42,12 @@ class State:
     Attributes:
         values: the tensors by name that later segments need.
         feature: what the head at this position reads, N×D×h×w; the image before segment 0.
+        padded: whether the image was padded to the size that the network needs.
     """
 
     values: Mapping[str, Tensor]
     feature: Tensor
+    padded: bool = True
 
 
 @dataclass(frozen=True)
@@ -145,10 +147,11 @@ class MultiExitNetwork(nn.Module):
                 expected=format_size(self.spec.size),
                 got=format_size(size),
             )
-        if size == self.spec.size != self.intake.size:
+        padded = size == self.spec.size
+        if padded and size != self.intake.size:
             below, right = (w - h for w, h in zip(self.intake.size, size, strict=True))
             x = F.pad(x, (0, right, 0, below))
-        return State({IMAGE: x}, x)
+        return State({IMAGE: x}, x, padded)
 
     def advance(self, index: int, state: State) -> State:
         """Run segment `index`."""
@@ -158,14 +161,15 @@ class MultiExitNetwork(nn.Module):
         later: set[str] = set()
         for following in list(self.segments)[index + 1 :]:
             later.update(following.takes)
-        return State({name: v for name, v in values.items() if name in later}, given[0])
+        live = {name: value for name, value in values.items() if name in later}
+        return State(live, given[0], state.padded)
 
     def read(
         self, index: int, state: State, head: str, scores: Sequence[ScoreSpec] = ()
     ) -> Reading:
         """Ask a head at position `index`, and boil its answer down to `scores`."""
         logits = self.head(self.points[index], head)(state.feature)
-        if self.intake.size != self.spec.size:
+        if state.padded and self.intake.size != self.spec.size:
             logits = cropped(logits, self.spec.size, self.intake.size)
         return Reading(logits, {spec.name: score(spec, logits) for spec in scores})
 
@@ -275,5 +279,6 @@ def _size(x: Tensor) -> Size:
 
 
 def _key(point: str) -> str:
-    """Write a block's name without dots, which module names must not hold."""
-    return point.replace(".", "/")
+    """Write a block's name without dots, which module names must not hold, nor be a method's."""
+    key = point.replace(".", "/")
+    return f"{key}/" if hasattr(nn.ModuleDict, key) else key

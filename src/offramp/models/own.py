@@ -32,7 +32,6 @@ def absolute(name: str) -> str:
     return f"{Path(file).resolve()}:{factory}"
 
 
-@cache
 def load_factory(name: str) -> Callable[..., nn.Module]:
     """Load the function that "path/to/file.py:factory" names; runs the file, once.
 
@@ -40,6 +39,11 @@ def load_factory(name: str) -> Callable[..., nn.Module]:
         BadInput: there is no such file, it cannot be run, or no function is named.
         UnknownName: the file does not define the function.
     """
+    return _load(absolute(name))
+
+
+@cache
+def _load(name: str) -> Callable[..., nn.Module]:
     path, _, factory = name.partition(":")
     file = Path(path)
     if not file.is_file():
@@ -50,13 +54,14 @@ def load_factory(name: str) -> Callable[..., nn.Module]:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # dataclasses and pickles look their module up
-    sys.path.insert(0, str(file.resolve().parent))  # so that it may import its neighbours
+    sys.path.insert(0, str(file.parent))  # so that it may import its neighbours
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a foreign file may raise anything
+    except (Exception, SystemExit) as error:  # a foreign file may raise anything
         raise BadInput(f"{file} cannot be run", got=f"{type(error).__name__}: {error}") from error
     finally:
-        sys.path.pop(0)
+        if str(file.parent) in sys.path:
+            sys.path.remove(str(file.parent))
     functions = [key for key, value in vars(module).items() if _is_factory(value, module_name)]
     if not factory:
         raise BadInput(
@@ -79,11 +84,12 @@ def own_knobs(factory: Callable[..., nn.Module]) -> dict[str, Any]:
     parameters = [*inspect.signature(factory).parameters.values()]
     named = [p for p in parameters[1:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     needed = [p.name for p in named if p.default is p.empty]
-    if not parameters or needed:
+    first = [p.name for p in parameters[:1] if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
+    if not parameters or needed or first:
         raise BadInput(
             f"{getattr(factory, '__name__', 'the factory')} cannot be called",
             expected="a function of the number of classes, all else with defaults",
-            got=f"it needs {', '.join(needed)} too" if needed else "it takes nothing",
+            got=f"it needs {', '.join(needed)} too" if needed else "it takes nothing by position",
         )
     return {p.name: p.default for p in named}
 

@@ -14,7 +14,8 @@ which the first is what an exit reads; the last gives the logits.
 Every cut is tried: the pieces must give the network's own answer, bit for bit.
 """
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -120,10 +121,8 @@ def _by_graph(traced: Traced, points: Sequence[str]) -> Cut:
     ends = {point: traced.end_of(point) for point in points}
     path = sorted(ends, key=lambda point: max(order[node] for node in ends[point]))
     owner = _owners(traced, [*((p, ends[p]) for p in path), ("the end", [traced.output])])
-    pieces = [
-        _piece(traced, owner, index, end)
-        for index, end in enumerate([*(ends[p] for p in path), [traced.output]])
-    ]
+    feet = [*(ends[point] for point in path), [traced.output]]
+    pieces = [_piece(traced, owner, index, feet) for index in range(len(feet))]
     if len(path) < len(points):
         raise BadInput("a cut point is given twice", got=", ".join(points))
     return Cut(tuple(path), tuple(pieces), traced.any_size)
@@ -134,7 +133,7 @@ def _owners(traced: Traced, ends: list[tuple[str, list[fx.Node]]]) -> dict[fx.No
     owner: dict[fx.Node, int] = {}
     before = "the image"
     for index, (point, nodes) in enumerate(ends):
-        own = traced.needed(nodes) - set(owner) - {traced.image}
+        own = _unpacked(traced, traced.needed(nodes) - set(owner) - {traced.image})
         if not any(traced.is_tensor(node) for node in own):
             closed = "".join(f"; {n} was left whole: {why}" for n, why in traced.closed.items())
             raise BadInput(f"nothing runs between {before} and {point}" + closed)
@@ -144,8 +143,23 @@ def _owners(traced: Traced, ends: list[tuple[str, list[fx.Node]]]) -> dict[fx.No
     return owner
 
 
-def _piece(traced: Traced, owner: dict[fx.Node, int], index: int, ends: list[fx.Node]) -> Piece:
-    """Build the segment of the steps that `owner` gives to `index`.
+def _unpacked(traced: Traced, steps: set[fx.Node]) -> set[fx.Node]:
+    """Add all that is taken out of the tuples that `steps` yield: no tuple crosses a cut."""
+    needed = traced.needed([traced.output])
+    waiting = [node for node in steps if not traced.is_tensor(node)]
+    while waiting:
+        for user in waiting.pop().users:
+            item = user.target is operator.getitem and len(user.all_input_nodes) == 1
+            if item and user in needed and user not in steps:
+                steps.add(user)
+                waiting += [] if traced.is_tensor(user) else [user]
+    return steps
+
+
+def _piece(
+    traced: Traced, owner: dict[fx.Node, int], index: int, feet: list[list[fx.Node]]
+) -> Piece:
+    """Build the segment of the steps that `owner` gives to `index`; it ends in `feet[index]`.
 
     Sizes and numbers derived from them do not cross a cut: they are computed again from the
     tensors that do.
@@ -155,12 +169,14 @@ def _piece(traced: Traced, owner: dict[fx.Node, int], index: int, ends: list[fx.
     again = _numbers_needed(traced, own, owner, index)
     body = [node for node in steps if node in again or owner.get(node) == index]
     body = [node for node in body if node is not traced.image]
-    inputs = {source for node in body for source in node.all_input_nodes} - set(body)
+    ends, read_later = feet[index], {node for foot in feet[index + 1 :] for node in foot}
+    inputs = {source for node in body for source in node.all_input_nodes}.union(ends) - set(body)
     takes = [node for node in steps if node in inputs]
     gives = [
         node
         for node in own
-        if traced.is_tensor(node) and any(owner.get(user, -1) > index for user in node.users)
+        if traced.is_tensor(node)
+        and (node in read_later or any(owner.get(user, -1) > index for user in node.users))
     ]
     # A size needed later must be taken from a tensor that is live there.
     gives += [n for n in _asked_later(traced, owner, index, own) if n not in gives]
@@ -219,12 +235,13 @@ def _value_name(node: fx.Node) -> str:
 class _Chain(nn.Module):
     """Consecutive hand-cut segments as one."""
 
-    def __init__(self, parts: Sequence[nn.Module]) -> None:
+    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(parts)
+        for name, part in parts.items():  # weights are called alike however it is cut
+            self.add_module(f"part_{name.replace('.', '/')}", part)
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
-        for part in self.parts:
+        for part in self._modules.values():
             given = part(*values)
             values = tuple(given) if isinstance(given, tuple | list) else (given,)
         return values
@@ -233,23 +250,32 @@ class _Chain(nn.Module):
 def _by_hand(module: Segmented, points: Sequence[str], sample: Tensor) -> Cut:
     """Join the segments between one cut point and the next."""
     parts = module.segments()
+    if not parts:
+        raise BadInput(f"{type(module).__name__} has no segments()", expected="one at least")
     *places, last = parts
     for point in points:
         if point not in places:
             raise UnknownName("segment to cut after", point, places)
     path = [name for name in places if name in points]
+    if len(path) < len(points):
+        raise BadInput("a cut point is given twice", got=", ".join(points))
     pieces: list[Piece] = []
-    since: list[nn.Module] = []
+    since: dict[str, nn.Module] = {}
     takes: tuple[str, ...] = (IMAGE,)
     values: tuple[Tensor, ...] = (sample,)
     for name, part in parts.items():
-        since.append(part)
+        since[name] = part
         if name in path or name == last:
             chain = _Chain(since)
-            values = chain(*values)
+            try:
+                values = chain(*values)
+            except Exception as error:  # a foreign forward may raise anything
+                raise BadInput(
+                    f"segments() fails on the way to '{name}'", got=reason(error)
+                ) from error
             gives = tuple(f"x_{name}_{i}" for i in range(len(values)))
             pieces.append(Piece(chain, takes, gives))
-            since, takes = [], gives
+            since, takes = {}, gives
     return Cut(tuple(path), tuple(pieces), any_size=True)
 
 
@@ -279,10 +305,12 @@ def _check(module: nn.Module, parts: Cut, image: Tensor, output: str | int | Non
                 f"the network overwrites the value '{name}', which crosses a cut",
                 repair="write x = x + y in its forward, not x += y; or cut elsewhere",
             )
-    if not torch.allclose(given[0], wanted, rtol=0, atol=0, equal_nan=True):
+    same = given[0].shape == wanted.shape
+    if not same or not torch.allclose(given[0], wanted, rtol=0, atol=0, equal_nan=True):
+        difference = f"a difference of {float((given[0] - wanted).abs().max()):.1e}" if same else ""
         raise BadInput(
             f"{type(module).__name__} cut after {', '.join(parts.points)} answers otherwise",
             expected="the same output bit for bit",
-            got=f"a difference of {float((given[0] - wanted).abs().max()):.1e}",
+            got=difference or f"shape {tuple(given[0].shape)} for {tuple(wanted.shape)}",
             repair=_BY_HAND,
         )

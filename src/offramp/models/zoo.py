@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from offramp.core.errors import BadInput, UnknownName
+from offramp.core.errors import BadInput, OfframpError, UnknownName
 from offramp.core.head import CLASSIFIER, PLAIN, HeadSpec
 from offramp.core.model import ModelSpec
 from offramp.models.backbones import Backbone
@@ -298,12 +298,13 @@ def entry(name: str) -> Entry:
     raise UnknownName("model", name, [*ZOO, "timm:NAME", "path/to/file.py:factory"])
 
 
-def build(name: str, classes: int, **knobs: Any) -> nn.Module:
+def build(name: str, classes: int, /, **knobs: Any) -> nn.Module:
     """Build a network by its name, with random weights.
 
     Raises:
         UnknownName: there is no such network, or the network lacks a knob.
-        BadInput: a knob's value is of the wrong kind, or what an own factory makes is no module.
+        BadInput: a knob's value is of the wrong kind or out of range, or an own factory fails or
+            makes no module.
     """
     found = entry(name)
     for knob, value in knobs.items():
@@ -314,7 +315,13 @@ def build(name: str, classes: int, **knobs: Any) -> nn.Module:
         if default is not None and type(value) not in kinds:  # a bool is no number here
             kind = type(default).__name__
             raise BadInput(f"knob '{knob}' of {name}", expected=f"a {kind}", got=repr(value))
-    module = found.build(classes, **knobs)
+    try:
+        module = found.build(classes, **knobs)
+    except OfframpError:
+        raise
+    except Exception as error:  # a foreign factory may raise anything, and NaN is a width too
+        got = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BadInput(f"{name} cannot be built like that", got=got) from error
     if not isinstance(module, nn.Module):
         raise BadInput(
             f"{name} must make a network", expected="a torch.nn.Module", got=type(module).__name__

@@ -1,5 +1,8 @@
 """What tests share: a tiny data set, a run trained on it, and what follows from it, made once."""
 
+import contextlib
+import functools
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +49,21 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_registry() -> Iterator[None]:
+    """Let torch's exporter read its table of operators once, not for each graph: most of its time.
+
+    It is torch's private matter, so where it is not found every graph just takes its second more.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        with contextlib.suppress(ImportError, AttributeError):
+            registration = importlib.import_module("torch.onnx._internal.exporter._registration")
+            registry = registration.ONNXRegistry
+            once = functools.cache(registry.from_torchlib)
+            patch.setattr(registry, "from_torchlib", staticmethod(once))
+        yield
 
 
 @pytest.fixture(scope="session")

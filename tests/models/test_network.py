@@ -348,13 +348,10 @@ def test_cropping_slices_where_the_cut_falls_between_cells() -> None:
 
 
 @torch.no_grad()
-def test_images_of_another_size_are_neither_padded_nor_cropped() -> None:
-    module = Up().eval()
-    network = attach(module, own_spec((30, 30)), {"one": PLAIN}).eval()
-    images = frames(1, (40, 32))
-    read = walk(network, images)
-    assert torch.equal(read[END, "own"], module(network.begin(images).feature))
-    assert read["one", "r1-b0-fcn"].shape[-2:] == (20, 16)
+def test_a_network_that_is_padded_to_its_size_refuses_others() -> None:
+    network = attach(Up(), own_spec((30, 30)), {"one": PLAIN}).eval()
+    with pytest.raises(BadInput, match="own was cut for one size; expected 30x30; got 32x40"):
+        network.begin(frames(1, (40, 32)))
 
 
 @torch.no_grad()

@@ -36,12 +36,16 @@ def profile(
 
     if exits is not None and after:
         raise BadInput("exits are placed twice", expected="either --exits or --after")
+    if plot is not None and plot.suffix != ".svg":
+        raise BadInput(
+            "the plot is an SVG file", expected="a name that ends in .svg", got=str(plot)
+        )
     found = entry(model)
+    specs = _specs(heads, found.head)
     module = build(model, classes, **_knobs(knob or []))
     profiled = profile_network(module, parse_size(size), after or found.blocks)
     chosen = _placed(profiled, exits, tuple(after or found.exits))
-    specs = (found.head,) if found.head.kind == "fc" else _specs(heads)
-    fixed = found.head if found.head.kind == "fc" else None
+    fixed = found.head if found.head.kind == "fc" and specs == (found.head,) else None
     placed = [_exit(block, classes, specs, fixed) for block in chosen]
     _say_blocks(profiled, json)
     padded = format_size(profiled.size)
@@ -104,8 +108,10 @@ def _exit(
     }
 
 
-def _specs(heads: str) -> tuple[HeadSpec, ...]:
-    spaces = {"light": LIGHT, "full": FULL}
+def _specs(heads: str, plain: HeadSpec) -> tuple[HeadSpec, ...]:
+    """List the heads that are named; a network that classifies has one in either space."""
+    fixed = (plain,) if plain.kind == "fc" else None
+    spaces = {"light": fixed or LIGHT, "full": fixed or FULL}
     return spaces[heads] if heads in spaces else (HeadSpec.parse(heads),)
 
 
@@ -142,10 +148,6 @@ def _draw(profiled: "Profile", exits: list[str], title: str, file: Path) -> None
     from offramp.core.files import write_text
     from offramp.report.workload import Workload, draw_workload
 
-    if file.suffix != ".svg":
-        raise BadInput(
-            "the plot is an SVG file", expected="a name that ends in .svg", got=str(file)
-        )
     record = Workload(
         title=title,
         blocks=tuple((block.name, block.macs) for block in profiled.blocks),

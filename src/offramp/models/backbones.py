@@ -19,7 +19,7 @@ from offramp.models.layers import ConvBN, resized
 FINEST = 4
 """The least stride of a level; finer maps stay within the backbone."""
 
-WIDTH = 128
+WIDTH = 64
 """Channels of the head."""
 
 

@@ -107,8 +107,10 @@ def usual_exits(spec: ModelSpec) -> tuple[str, ...]:
     found = entry(spec.name)
     if found.exits:
         return found.exits
-    placed = profile(build_spec(spec), spec.size, found.blocks).place(USUAL_EXITS)
-    return tuple(block.name for block in placed if block.name != END)
+    profiled = profile(build_spec(spec), spec.size, found.blocks)
+    placed = [block.name for block in profiled.place(USUAL_EXITS)[:-1]]
+    # Where nearly all the work is in the last block, equal shares leave no early exit.
+    return tuple(placed or [block.name for block in profiled.blocks[:-1]])
 
 
 def _blocks(parts: Cut, sample: Tensor, module: nn.Module) -> list[Block]:

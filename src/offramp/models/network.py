@@ -42,12 +42,10 @@ class State:
     Attributes:
         values: the tensors by name that later segments need.
         feature: what the head at this position reads, N×D×h×w; the image before segment 0.
-        padded: whether the image was padded to the size that the network needs.
     """
 
     values: Mapping[str, Tensor]
     feature: Tensor
-    padded: bool = True
 
 
 @dataclass(frozen=True)
@@ -134,24 +132,27 @@ class MultiExitNetwork(nn.Module):
         """Normalise uint8 RGB images N×H×W×3, and pad them as far as the network needs.
 
         Raises:
-            BadInput: the images have another size than `spec` names, and the network is one that
-                takes a single size.
+            BadInput: the images have another size than `spec` names, and the network is padded to
+                that or takes a single size.
         """
         x = image.permute(0, 3, 1, 2).float()
         if self.intake.channels == 1:
             x = (x * self.luma).sum(1, keepdim=True)
         x = (x - self.mean) / self.std  # N×3×H×W, or N×1×H×W of luma
-        if (size := _size(x)) != self.spec.size and not self.intake.any_size:
+        if (size := _size(x)) != self.spec.size and not self._takes_any_size:
             raise BadInput(
                 f"{self.spec.name} was cut for one size",
                 expected=format_size(self.spec.size),
                 got=format_size(size),
             )
-        padded = size == self.spec.size
-        if padded and size != self.intake.size:
+        if size != self.intake.size and not self._takes_any_size:
             below, right = (w - h for w, h in zip(self.intake.size, size, strict=True))
             x = F.pad(x, (0, right, 0, below))
-        return State({IMAGE: x}, x, padded)
+        return State({IMAGE: x}, x)
+
+    @property
+    def _takes_any_size(self) -> bool:
+        return self.intake.any_size and self.intake.size == self.spec.size
 
     def advance(self, index: int, state: State) -> State:
         """Run segment `index`."""
@@ -162,14 +163,14 @@ class MultiExitNetwork(nn.Module):
         for following in list(self.segments)[index + 1 :]:
             later.update(following.takes)
         live = {name: value for name, value in values.items() if name in later}
-        return State(live, given[0], state.padded)
+        return State(live, given[0])
 
     def read(
         self, index: int, state: State, head: str, scores: Sequence[ScoreSpec] = ()
     ) -> Reading:
         """Ask a head at position `index`, and boil its answer down to `scores`."""
         logits = self.head(self.points[index], head)(state.feature)
-        if state.padded and self.intake.size != self.spec.size:
+        if self.intake.size != self.spec.size:
             logits = cropped(logits, self.spec.size, self.intake.size)
         return Reading(logits, {spec.name: score(spec, logits) for spec in scores})
 

@@ -303,7 +303,7 @@ def _check(module: nn.Module, parts: Cut, image: Tensor, output: str | int | Non
         if value._version != version:
             raise BadInput(
                 f"the network overwrites the value '{name}', which crosses a cut",
-                repair="write x = x + y in its forward, not x += y; or cut elsewhere",
+                repair="compute a new tensor in its forward, as x = x + y does; or cut elsewhere",
             )
     same = given[0].shape == wanted.shape
     if not same or not torch.allclose(given[0], wanted, rtol=0, atol=0, equal_nan=True):

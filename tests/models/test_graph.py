@@ -13,15 +13,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from offramp.core.errors import BadInput, UnknownName
-from offramp.models.graph import (
-    Traced,
-    fake_run,
-    frozen,
-    main_output,
-    nodes_in,
-    reason,
-    trace,
-)
+from offramp.models.fake import fake_run, frozen, reason
+from offramp.models.graph import Traced, main_output, nodes_in, trace
 from offramp.models.intake import find_intake
 from offramp.models.split import IMAGE, cut
 

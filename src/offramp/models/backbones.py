@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from offramp.core.errors import BadInput, UnknownName
-from offramp.models.graph import fake_run
+from offramp.models.fake import fake_run
 from offramp.models.layers import ConvBN, resized
 
 FINEST = 4

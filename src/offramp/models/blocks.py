@@ -9,7 +9,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from offramp.core.model import ModelSpec, Size
 from offramp.models.count import count_macs, count_new
-from offramp.models.graph import Traced, faking, frozen, trace
+from offramp.models.fake import faking, frozen
+from offramp.models.graph import Traced, trace
 from offramp.models.intake import find_intake
 from offramp.models.network import END
 from offramp.models.split import IMAGE, Cut, Segmented, pieces

@@ -8,7 +8,7 @@ from torch.nn.parameter import is_lazy
 
 from offramp.core.errors import BadInput
 from offramp.core.model import Size, format_size
-from offramp.models.graph import fake_run, frozen, reason
+from offramp.models.fake import fake_run, frozen, reason
 
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
 """To which multiples the sides of an image are rounded up, until the network takes it."""

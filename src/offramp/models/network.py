@@ -15,7 +15,7 @@ from offramp.core.errors import BadInput, UnknownName
 from offramp.core.head import OWN, HeadSpec
 from offramp.core.model import ModelSpec, Size, format_size
 from offramp.core.score import ScoreSpec
-from offramp.models.graph import frozen
+from offramp.models.fake import frozen
 from offramp.models.heads import build_head
 from offramp.models.intake import Intake, find_intake
 from offramp.models.layers import cropped, resized

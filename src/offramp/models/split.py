@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from offramp.core.errors import BadInput, UnknownName
-from offramp.models.graph import Traced, frozen, main_output, reason, trace
+from offramp.models.fake import frozen, reason
+from offramp.models.graph import Traced, main_output, trace
 from offramp.models.layers import joined
 
 IMAGE = "image"

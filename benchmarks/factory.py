@@ -38,6 +38,7 @@ def main() -> None:
     arguments.add_argument("run", type=Path)
     arguments.add_argument("--max-miou-loss", type=float, default=0.01)
     arguments.add_argument("--video")
+    arguments.add_argument("--name", default="factory", help="of the result file")
     arguments.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     told = arguments.parse_args()
     run = Run.open(told.run)
@@ -65,7 +66,7 @@ def main() -> None:
     for key in ("macs_ratio", "miou_loss", "latency_ratio", "replay", "video"):
         print(key, results.get(key))
     told.out.mkdir(exist_ok=True)
-    save(told.out / "factory.json", results)
+    save(told.out / f"{told.name}.json", results)
 
 
 def _replayed(session: Session, run: Run, trace: Trace) -> dict[str, int]:

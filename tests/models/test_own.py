@@ -103,13 +103,13 @@ def test_knobs_are_what_has_a_default(file: Path) -> None:
 @pytest.mark.parametrize(
     ("knob", "value", "expected"),
     [
-        ("width", 8.0, "a int"),
-        ("width", "8", "a int"),
-        ("width", True, "a int"),
-        ("width", None, "a int"),
-        ("slope", "0.5", "a float"),
-        ("slope", True, "a float"),
-        ("deep", 1, "a bool"),
+        ("width", 8.0, "a whole number"),
+        ("width", "8", "a whole number"),
+        ("width", True, "a whole number"),
+        ("width", None, "a whole number"),
+        ("slope", "0.5", "a number"),
+        ("slope", True, "a number"),
+        ("deep", 1, "true or false"),
         ("name", 3, "a str"),
     ],
 )

@@ -59,8 +59,8 @@ class UnknownName(BadInput, LookupError):
             listed = [*listed, f"… ({len(names)} in all)"]
         super().__init__(
             f"there is no {kind} '{name}'",
-            expected="one of " + ", ".join(listed) if names else "none is known",
-            repair=f"did you mean '{near[0]}'?" if near else "",
+            expected="one of " + ", ".join(listed) if names else "",
+            repair=f"did you mean '{near[0]}'?" if near else "" if names else "none is known",
         )
 
 

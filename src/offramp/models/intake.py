@@ -54,8 +54,9 @@ def find_intake(module: nn.Module, size: Size) -> Intake:
             repair="run it once on an image before",
         )
     fault: Exception | None = None
-    with torch.no_grad():
-        for channels in (3, 1):
+    first = next((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), 3)
+    with torch.inference_mode(False), torch.no_grad():
+        for channels in (1, 3) if first == 1 else (3, 1):
             for multiple in MULTIPLES:
                 intake = Intake(channels, _rounded_up(size, multiple))
                 try:

@@ -91,13 +91,13 @@ def cut(
         BadInput: the module cannot be traced; a point runs never or more than once, yields no
             map, or coincides with another; or the pieces answer otherwise than the module.
     """
-    generator = torch.Generator().manual_seed(0)
-    image = torch.randn(sample.shape, generator=generator).to(sample)
     for part in module.modules():
         if getattr(part, "inplace", False):  # it might overwrite what a head has yet to read
             part.inplace = False
-    with frozen(module), torch.no_grad():
-        parts = pieces(module, points, sample, output)
+    with torch.inference_mode(False), torch.no_grad(), frozen(module):
+        generator = torch.Generator().manual_seed(0)
+        image = torch.randn(sample.shape, generator=generator).to(sample.device)
+        parts = pieces(module, points, image, output)
         _check(module, parts, image, output)
     return parts
 

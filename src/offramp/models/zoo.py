@@ -313,8 +313,12 @@ def build(name: str, classes: int, /, **knobs: Any) -> nn.Module:
         default = found.knobs[knob]
         kinds = (int, float) if isinstance(default, float) else (type(default),)
         if default is not None and type(value) not in kinds:  # a bool is no number here
-            kind = type(default).__name__
-            raise BadInput(f"knob '{knob}' of {name}", expected=f"a {kind}", got=repr(value))
+            kind = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+            raise BadInput(
+                f"knob '{knob}' of {name}",
+                expected=kind.get(type(default).__name__, f"a {type(default).__name__}"),
+                got=repr(value),
+            )
     try:
         module = found.build(classes, **knobs)
     except OfframpError:

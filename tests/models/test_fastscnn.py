@@ -97,5 +97,7 @@ def test_unknown_networks_and_knobs_are_offered_their_neighbours() -> None:
 
 @pytest.mark.parametrize("knobs", [{"width": "wide"}, {"repetition": 1.5}, {"pyramid": 1}])
 def test_a_knob_of_the_wrong_kind_is_refused(knobs: dict[str, object]) -> None:
-    with pytest.raises(BadInput, match=f"knob '{next(iter(knobs))}' of fastscnn; expected (a|true) "):
+    with pytest.raises(
+        BadInput, match=f"knob '{next(iter(knobs))}' of fastscnn; expected (a|true) "
+    ):
         zoo.build("fastscnn", 2, **knobs)

@@ -648,3 +648,36 @@ def test_a_point_given_twice_is_refused() -> None:
 def test_an_unknown_point_is_offered_its_neighbour() -> None:
     with pytest.raises(UnknownName, match="did you mean 'bottleneck1'"):
         cut(zoo.build("fastscnn", 2, width=0.25), ["botleneck1"], SAMPLE)
+
+
+class HandsOn(nn.Module):
+    """Two named maps that come out of one block, which a hook makes unfit to be looked into."""
+
+    def __init__(self, hooked: bool) -> None:
+        super().__init__()
+        self.pair = nn.ModuleDict({"one": nn.Conv2d(3, 4, 1), "two": nn.Conv2d(4, 4, 1)})
+        self.trunk = Trunk(self.pair)
+        if hooked:
+            self.trunk.register_forward_hook(lambda _module, _taken, given: given)
+        self.level1, self.level2 = nn.Identity(), nn.Identity()
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, two = self.trunk(x)
+        return self.last(self.level1(one) + self.level2(two))
+
+
+class Trunk(nn.Module):
+    def __init__(self, pair: nn.ModuleDict) -> None:
+        super().__init__()
+        self.pair = pair
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        one = self.pair["one"](x)
+        return [one, self.pair["two"](one)]
+
+
+def test_two_maps_of_one_block_are_no_two_exits_where_it_is_left_whole() -> None:
+    assert len(cut(HandsOn(hooked=False), ["level1", "level2"], SAMPLE).pieces) == 3
+    with pytest.raises(BadInput, match=r"nothing runs between level1 and level2.*out of 'trunk'"):
+        cut(HandsOn(hooked=True), ["level1", "level2"], SAMPLE)

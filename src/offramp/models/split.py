@@ -135,13 +135,28 @@ def _owners(traced: Traced, ends: list[tuple[str, list[fx.Node]]]) -> dict[fx.No
     before = "the image"
     for index, (point, nodes) in enumerate(ends):
         own = _unpacked(traced, traced.needed(nodes) - set(owner) - {traced.image})
+        if whole := _handed_on(traced, own):
+            raise BadInput(
+                f"nothing runs between {before} and {point}",
+                got=f"both come out of '{whole}', which cannot be looked into"
+                + "".join(f"; {name}: {why}" for name, why in traced.closed.items()),
+            )
         if not any(traced.is_tensor(node) for node in own):
-            closed = "".join(f"; {n} was left whole: {why}" for n, why in traced.closed.items())
-            raise BadInput(f"nothing runs between {before} and {point}" + closed)
+            raise BadInput(f"nothing runs between {before} and {point}")
         owner.update(dict.fromkeys(own, index))
         owner.setdefault(traced.image, 0)
         before = point
     return owner
+
+
+def _handed_on(traced: Traced, steps: set[fx.Node]) -> str:
+    """Name the block, kept whole, of which these steps do no more than hand on what it yields."""
+    for node in steps:
+        part = traced.module.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(part, nn.Identity):
+            return ""
+    sources = [s for node in steps for s in node.all_input_nodes if s.target is operator.getitem]
+    return next((str(s.args[0].target) for s in sources if isinstance(s.args[0], fx.Node)), "")
 
 
 def _unpacked(traced: Traced, steps: set[fx.Node]) -> set[fx.Node]:

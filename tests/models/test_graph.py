@@ -552,3 +552,25 @@ def test_nothing_with_parameters_after_it_makes_no_exit() -> None:
     traced = trace(net, SAMPLE)
     assert not traced.may_be_cut("last")
     assert traced.may_be_cut("bulk")
+
+
+class Scaled(nn.Module):
+    """A network with a parameter of its own beside its parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((4, 1, 1), 2.0))
+        self.first, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.scale * self.first(x) if self.scale is not None else x)
+
+
+@torch.no_grad()
+def test_parameters_of_the_network_s_own_stay_parameters() -> None:
+    module = Scaled().eval()
+    first, last = cut(module, ["first"], SAMPLE).pieces
+    image = torch.randn(2, 3, 16, 16)
+    (feature,) = first.module(image)
+    assert torch.equal(last.module(feature)[0], module(image))
+    assert any(parameter is module.scale for parameter in last.module.parameters())

@@ -134,18 +134,18 @@ class Tracer(fx.Tracer):
             return self._sample
         args = fx.node.map_arg(node.args, self.values.__getitem__)
         kwargs = fx.node.map_arg(node.kwargs, self.values.__getitem__)
-        if node.op == "get_attr":
-            return operator.attrgetter(str(node.target))(self.root)
         call: Callable[..., Any]
-        if node.op == "call_module":
-            call = self.root.get_submodule(str(node.target))
-        elif node.op == "call_method":
-            call = getattr(args[0], str(node.target))
-            args = args[1:]
-        else:
-            call = node.target
         self._running = True
         try:
+            if node.op == "get_attr":
+                return operator.attrgetter(str(node.target))(self.root)
+            if node.op == "call_module":
+                call = self.root.get_submodule(str(node.target))
+            elif node.op == "call_method":
+                call = getattr(args[0], str(node.target))
+                args = args[1:]
+            else:
+                call = node.target
             with torch.no_grad(), faking(self._fake):
                 return call(*args, **kwargs)
         finally:

@@ -18,7 +18,7 @@ from machine import save
 from offramp.cli.console import track
 from offramp.data.dataset import Dataset
 from offramp.evaluation import record
-from offramp.training.recipe import Distillation, Exits, Optimisation, Recipe
+from offramp.training.recipe import Distillation, Exits, Pretraining, Recipe
 from offramp.training.run import Run
 from offramp.training.train import train
 
@@ -37,7 +37,7 @@ def main() -> None:
     recipe = Recipe(
         size=told.size,
         exits=Exits(points=("level2",), heads=("r4-b0-fcn",)),
-        stage1=Optimisation(epochs=told.epochs),
+        stage1=Pretraining(epochs=told.epochs),
         stage2=Distillation(epochs=1),
     )
     results: dict[str, Any] = {

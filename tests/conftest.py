@@ -23,7 +23,7 @@ from offramp.profiling.latency import measure
 from offramp.runtime.ort import share_pool
 from offramp.search.designs import levels
 from offramp.search.search import expect
-from offramp.training.recipe import Augment, Distillation, Exits, Optimisation, Recipe
+from offramp.training.recipe import Augment, Distillation, Exits, Pretraining, Recipe
 from offramp.training.run import Run
 from offramp.training.train import train
 from tests.tiny import write_dataset
@@ -36,7 +36,7 @@ TINY_RECIPE = Recipe(
     knobs={"width": 0.25, "expansion": 2, "repetition": 1},
     exits=Exits(points=POINTS, heads=HEADS),
     augment=Augment(scale=(0.7, 1.0)),
-    stage1=Optimisation(epochs=6, batch=2, lr=5e-3),
+    stage1=Pretraining(epochs=6, batch=2, lr=5e-3),
     stage2=Distillation(epochs=3, batch=2, lr=5e-3),
 )
 

@@ -19,7 +19,7 @@ from offramp.models.zoo import build
 from offramp.profiling.record import record_run
 from offramp.runtime.session import Session
 from offramp.search import Goal, search
-from offramp.training.recipe import Augment, Distillation, Exits, Optimisation, Recipe
+from offramp.training.recipe import Augment, Distillation, Exits, Pretraining, Recipe
 from offramp.training.run import Run
 from offramp.training.train import train
 
@@ -130,7 +130,7 @@ def trained(
         size=outside.size,
         exits=Exits(points=points, heads=("r4-b0-fcn",)),
         augment=Augment(scale=(0.7, 1.0)),
-        stage1=Optimisation(epochs=1, batch=4, lr=5e-3),
+        stage1=Pretraining(epochs=1, batch=4, lr=5e-3),
         stage2=Distillation(epochs=1, batch=4, lr=5e-3),
     )
     return Trained(

@@ -13,7 +13,7 @@ from offramp.core.model import ModelSpec
 from offramp.data.dataset import Dataset
 from offramp.models import zoo
 from offramp.models.own import absolute, is_own, load_factory, own_knobs
-from offramp.training.recipe import Distillation, Exits, Optimisation, Recipe
+from offramp.training.recipe import Distillation, Exits, Pretraining, Recipe
 from offramp.training.run import Run
 from offramp.training.train import train
 
@@ -221,7 +221,7 @@ def test_an_unknown_network_is_told(name: str) -> None:
 QUICK = Recipe(
     size="48x33",
     exits=Exits(heads=("r4-b0-fcn",)),
-    stage1=Optimisation(epochs=1, batch=4),
+    stage1=Pretraining(epochs=1, batch=4),
     stage2=Distillation(epochs=1, batch=4),
 )
 

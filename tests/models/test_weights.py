@@ -22,7 +22,7 @@ from offramp.models.network import MEAN, STD
 from offramp.models.weights import Loaded, absolute_weights, at_hand, known, load_into
 from offramp.models.zoo import ZOO, build
 from offramp.training import train as training
-from offramp.training.recipe import Exits, Optimisation, Recipe
+from offramp.training.recipe import Exits, Pretraining, Recipe
 from offramp.training.run import Run
 from offramp.training.stages import Stage1
 
@@ -459,7 +459,7 @@ def test_the_file_may_be_gone_when_a_run_goes_on(
     file = tmp_path / "start.safetensors"
     file.write_bytes((run.folder / "stage1.safetensors").read_bytes())
     recipe = told(run.recipe, str(file)).model_copy(
-        update={"stage1": Optimisation(epochs=2, batch=2)}
+        update={"stage1": Pretraining(epochs=2, batch=2)}
     )
     new = Run.create(tmp_path / "new", "fastscnn", recipe, dataset)
 

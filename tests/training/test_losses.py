@@ -1,6 +1,7 @@
 """The losses of MESS eq. 2 and 3, on numbers worked out by hand."""
 
 from math import exp, log
+from typing import Any
 
 import pytest
 import torch
@@ -10,10 +11,11 @@ from torch import Tensor
 from offramp.training.losses import (
     Teacher,
     cross_entropy,
+    distillation,
     enet_weights,
-    positive_filtering_distillation,
-    round_robin,
+    turns,
 )
+from offramp.training.recipe import Distillation
 
 TEACHER = torch.tensor([[2.0, 0.0], [0.0, 1.0]]).t().reshape(1, 2, 1, 2)
 STUDENT = torch.tensor([[1.0, 0.0], [0.5, 0.0]]).t().reshape(1, 2, 1, 2)
@@ -33,7 +35,7 @@ def divergence(student: tuple[float, float], teacher: tuple[float, float]) -> fl
 
 def distilled(student: Tensor, alpha: float, labels: Tensor = LABELS) -> Tensor:
     teacher = Teacher.of(TEACHER, labels, 255)
-    return positive_filtering_distillation(student, teacher, alpha)
+    return distillation(student, teacher, Distillation(alpha=alpha))
 
 
 def test_the_teacher_is_right_where_its_best_class_is_the_truth() -> None:
@@ -81,7 +83,7 @@ def test_the_teacher_gets_no_gradient() -> None:
     teacher_logits = TEACHER.clone().requires_grad_()
     teacher = Teacher.of(teacher_logits, LABELS, 255)
     student = STUDENT.clone().requires_grad_()
-    positive_filtering_distillation(student, teacher, 0.5).backward()
+    distillation(student, teacher, Distillation(alpha=0.5)).backward()
     assert teacher_logits.grad is None
     assert not teacher.log_p.requires_grad
 
@@ -93,9 +95,9 @@ def test_a_student_that_says_what_its_teacher_says_diverges_by_nothing() -> None
 def test_class_weights_weigh_the_truth_alone() -> None:
     teacher = Teacher.of(TEACHER, LABELS, 255)
     weights = torch.tensor([3.0, 1.0])
-    weighed = positive_filtering_distillation(STUDENT, teacher, 1.0, weights)
+    weighed = distillation(STUDENT, teacher, Distillation(alpha=1.0), weights)
     assert weighed.item() == pytest.approx(3 * distilled(STUDENT, 1.0).item())
-    weighed = positive_filtering_distillation(STUDENT, teacher, 0.0, weights)
+    weighed = distillation(STUDENT, teacher, Distillation(alpha=0.0), weights)
     assert weighed.item() == pytest.approx(distilled(STUDENT, 0.0).item())
 
 
@@ -125,13 +127,13 @@ def test_logits_are_enlarged_to_the_labels() -> None:
     )
     teacher = Teacher.of(logits, labels, 255)
     assert teacher.log_p.shape == (1, 3, 8, 12)
-    assert positive_filtering_distillation(logits, teacher, 0.0).item() == pytest.approx(
+    assert distillation(logits, teacher, Distillation(alpha=0.0)).item() == pytest.approx(
         0, abs=1e-6
     )
 
 
 def test_early_exits_take_turns() -> None:
-    assert [round_robin(step, 3) for step in range(7)] == [0, 1, 2, 0, 1, 2, 0]
+    assert [turns(step, 3, "exit-aware") for step in range(4)] == [(0,), (1,), (2,), (0,)]
 
 
 def test_rare_classes_weigh_more_as_enet_has_it() -> None:
@@ -144,3 +146,32 @@ def test_rare_classes_weigh_more_as_enet_has_it() -> None:
 
 def test_weights_of_nothing_are_even() -> None:
     assert enet_weights([0, 0]).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("direction", ["student", "teacher"])
+@pytest.mark.parametrize("loss", ["pfd", "self-distillation", "kd", "ce"])
+def test_every_loss_by_hand(loss: Any, direction: Any) -> None:
+    pairs = [
+        ((1.0, 0.0), (2.0, 0.0)),
+        ((0.5, 0.0), (0.0, 1.0)),
+    ]  # student and teacher, a pixel each
+    ce = [-log_softmax(*student)[0] for student, _ in pairs]
+    order = slice(None) if direction == "student" else slice(None, None, -1)
+    kl = [divergence(*pair[order]) for pair in pairs]
+    pixels = {
+        "pfd": [0.3 * ce[0] + 0.7 * kl[0], 0.7 * kl[1]],
+        "self-distillation": [0.3 * c + 0.7 * k for c, k in zip(ce, kl, strict=True)],
+        "kd": kl,
+        "ce": ce,
+    }[loss]
+    how = Distillation(loss=loss, alpha=0.3, divergence=direction)
+    found = distillation(STUDENT, Teacher.of(TEACHER, LABELS, 255), how)
+    assert found.item() == pytest.approx(sum(pixels) / 2, rel=1e-6)
+
+
+def test_the_literal_formula_and_the_other_schemes_choose_their_exits() -> None:
+    assert [turns(j - 1, 3, "exit-aware-literal") for j in (1, 2, 3, 6)] == [
+        (0,), (0, 1), (0, 2), (0, 1, 2)
+    ]  # fmt: skip
+    assert turns(5, 3, "end-to-end") == (0, 1, 2)
+    assert turns(5, 3, "plain") == turns(5, 0, "exit-aware") == ()

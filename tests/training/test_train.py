@@ -4,21 +4,21 @@ import csv
 import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from offramp.core.errors import BadInput, DataFault
+from offramp.core.errors import BadInput, DataFault, UnknownName
 from offramp.data.dataset import Dataset
 from offramp.metrics.confusion import intersections_unions, mean_iou
-from offramp.models.network import MultiExitNetwork
+from offramp.models.network import MultiExitNetwork, uncut_name
 from offramp.training.loader import LabelledImages
-from offramp.training.recipe import Recipe
+from offramp.training.recipe import Distillation, Pretraining, Recipe
 from offramp.training.run import Run
-from offramp.training.stages import Stage1, Stage2
+from offramp.training.stages import Stage, Stage1, Stage2
 from offramp.training.train import train
 from tests.tiny import write_dataset
 
@@ -77,7 +77,7 @@ def test_stage_1_trains_everything(run: Run) -> None:
 
 
 def test_frozen_means_frozen_whatever_mode_is_asked_for(network: MultiExitNetwork) -> None:
-    stage = Stage2(network.with_heads({}), Recipe().stage2, None)
+    stage = Stage2(network.with_heads({}), Distillation(), None)
     stage.train()
     assert stage.network.heads.training
     assert not any(module.training for module in stage.network.segments.modules())
@@ -97,33 +97,76 @@ def a_batch() -> tuple[torch.Tensor, torch.Tensor]:
     return images, torch.randint(0, 3, (2, 64, 96), generator=generator)
 
 
+def propagated(stage: Stage, batch: int = 0) -> int:
+    """Propagate each part of a batch's loss back; how many parts there are."""
+    parts = 0
+    for loss in stage.train().losses(*a_batch(), batch):
+        loss.backward()
+        parts += 1
+    return parts
+
+
 def test_stage_2_sends_gradients_to_all_early_heads_and_nowhere_else(
-    fresh: MultiExitNetwork, monkeypatch: pytest.MonkeyPatch
+    fresh: MultiExitNetwork,
 ) -> None:
-    stage = Stage2(fresh, Recipe().stage2, None)
-    monkeypatch.setattr(stage, "log", lambda *_, **__: None)
-    stage.train().training_step(a_batch(), 0).backward()
+    stage = Stage2(fresh, Distillation(), None)
+    assert propagated(stage) == sum(len(fresh.head_names(p)) for p in fresh.points[:-1])
     for name, parameter in fresh.named_parameters():
         assert (parameter.grad is not None) == name.startswith("heads."), name
     assert {id(p) for p in stage.trained()} == {id(p) for p in fresh.heads.parameters()}
 
 
-def test_stage_1_trains_one_early_exit_a_step_in_turn(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+TURNS = {
+    "exit-aware": [{0}, {1}, {2}, {0}],
+    "exit-aware-literal": [{0}, {0, 1}, {0, 2}, {0, 1}],
+    "end-to-end": [{0, 1, 2}] * 4,
+    "plain": [set()] * 4,
+}
+
+
+@pytest.mark.parametrize("scheme", TURNS)
+def test_stage_1_trains_the_early_exits_of_its_scheme(run: Run, scheme: Any) -> None:
     network = run.plain_network()
-    stage = Stage1(network, Recipe().stage1, None)
-    monkeypatch.setattr(stage, "log", lambda *_, **__: None)
-    for step, point in enumerate([*network.points[:-1], network.points[0]]):
-        monkeypatch.setattr(Stage1, "global_step", step)
+    stage = Stage1(network, Pretraining(scheme=scheme), None)
+    for batch, wanted in enumerate(TURNS[scheme]):
         network.zero_grad()
-        stage.train().training_step(a_batch(), 0).backward()
+        assert propagated(stage, batch) == 1
         assert all(p.grad is not None for p in network.segments.parameters())
         heads = {
-            p for p in network.points[:-1]
-            if next(network.head(p, "r1-b0-fcn").parameters()).grad is not None
+            index for index, point in enumerate(network.points[:-1])
+            if next(network.head(point, "r1-b0-fcn").parameters()).grad is not None
         }  # fmt: skip
-        assert heads == {point}
+        assert heads == wanted
+
+
+def test_end_to_end_weighs_each_exit(run: Run) -> None:
+    network = run.plain_network().eval()
+    alone = []
+    for exit_ in range(4):
+        weights = tuple(float(index == exit_) for index in range(4))
+        how = Pretraining(scheme="end-to-end", exit_weights=weights)
+        (loss,) = Stage1(network, how, None).eval().losses(*a_batch(), 0)
+        alone.append(loss.item())
+    how = Pretraining(scheme="end-to-end", exit_weights=(0.4, 0.3, 0.2, 0.1))
+    stage = Stage1(network, how, None).eval()
+    (loss,) = stage.losses(*a_batch(), 0)
+    assert loss.item() == pytest.approx(np.dot((0.4, 0.3, 0.2, 0.1), alone), rel=1e-5)
+    mious = {(point, "r1-b0-fcn"): 0.1 * n for n, point in enumerate(network.points)}
+    assert stage.judge(mious) == pytest.approx(0.3 * 0.1 + 0.2 * 0.2 + 0.1 * 0.3)
+
+
+def test_what_is_frozen_in_stage_1_neither_learns_nor_drifts(run: Run) -> None:
+    network = run.plain_network()
+    before = {name: value.clone() for name, value in network.segments.state_dict().items()}
+    stage = Stage1(network, Pretraining(freeze=("stem", "bottleneck1.0")), None)
+    optimizer = torch.optim.SGD(stage.trained(), lr=0.1)
+    propagated(stage)
+    optimizer.step()
+    for name, value in network.segments.state_dict().items():
+        same = uncut_name(f"segments.{name}").startswith(("stem.", "bottleneck1.0."))
+        assert torch.equal(value, before[name]) == same or "num_batches" in name, name
+    with pytest.raises(UnknownName, match=r"no block to freeze 'stam'.*did you mean 'stem'"):
+        Stage1(network, Pretraining(freeze=("stam",)), None)
 
 
 @pytest.mark.parametrize(

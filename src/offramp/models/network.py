@@ -4,6 +4,7 @@ Training, recording, export and the runtime's engines walk these four steps and 
 so what was trained is what is searched, exported and run.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -283,3 +284,8 @@ def _key(point: str) -> str:
     """Write a block's name without dots, which module names must not hold, nor be a method's."""
     key = point.replace(".", "/")
     return f"{key}/" if hasattr(nn.ModuleDict, key) else key
+
+
+def uncut_name(key: str) -> str:
+    """Name a part of a segment, such as "segments.2.body.layer3.0", as the uncut network does."""
+    return re.sub(r"^segments\.\d+\.(body\.?)?", "", key)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from offramp.models.layers import resized
+from offramp.training.recipe import Distillation
 
 
 def cross_entropy(
@@ -45,31 +46,52 @@ class Teacher:
         return cls(log_p, labels, right, ignore_index)
 
 
-def positive_filtering_distillation(
-    logits: Tensor, teacher: Teacher, alpha: float, weights: Tensor | None = None
+def distillation(
+    logits: Tensor, teacher: Teacher, how: Distillation, weights: Tensor | None = None
 ) -> Tensor:
-    """Distil the final exit into an early one (MESS eq. 3), averaged over the pixels that count.
+    """Teach an early exit by the truth and by the final exit, averaged over pixels that count.
 
-    α · 1[final exit is right here] · CE(yᵢ, truth) + (1 − α) · KL(yᵢ‖y_N), with
-    KL(yᵢ‖y_N) = Σ yᵢ (log yᵢ − log y_N). The paper writes L_KL(yᵢ, y_N) and leaves the
-    direction open; this is the reading that keeps its order.
+    With CE = CE(yᵢ, truth), KL between the two exits and α = `how.alpha`, `how.loss` chooses:
+
+        pfd                α · 1[final exit is right here] · CE + (1 − α) · KL   (MESS eq. 3)
+        self-distillation  α · CE + (1 − α) · KL                                 (MESS table 6)
+        kd                 KL                                                    (MESS table 6)
+        ce                 CE                                                    (MESS table 6)
+
+    KL is KL(yᵢ‖y_N) = Σ yᵢ (log yᵢ − log y_N), or KL(y_N‖yᵢ) where `how.divergence` says
+    "teacher". The paper writes L_KL(yᵢ, y_N) and leaves the direction open; the first reading
+    keeps its order and is the default.
 
     Args:
         logits: the early exit's, N×C×h×w.
         teacher: the final exit's answer to the same batch.
-        alpha: weight of the ground truth.
+        how: which loss.
         weights: class weights of the cross-entropy, shape C.
     """
     log_p = _log_softmax(logits, teacher.labels)
-    truth = teacher.right * _pixel_ce(log_p, teacher.labels, teacher.ignore_index, weights)
-    divergence = (log_p.exp() * (log_p - teacher.log_p)).sum(dim=1)  # N×H×W
-    counts = teacher.labels != teacher.ignore_index
-    return _mean(alpha * truth + (1 - alpha) * divergence, counts)
+    truth = _pixel_ce(log_p, teacher.labels, teacher.ignore_index, weights)
+    if how.loss == "pfd":
+        truth = teacher.right * truth
+    share = {"kd": 0.0, "ce": 1.0}.get(how.loss, how.alpha)
+    pixels = share * truth
+    if share < 1:
+        pixels = pixels + (1 - share) * _divergence(log_p, teacher.log_p, how.divergence)
+    return _mean(pixels, teacher.labels != teacher.ignore_index)
 
 
-def round_robin(step: int, exits: int) -> int:
-    """Choose the early exit that trains at this step; the others are dropped (MESS §4.3)."""
-    return step % exits
+def turns(step: int, exits: int, scheme: str) -> tuple[int, ...]:
+    """Choose the early exits, of so many, that train at a step; the others are dropped.
+
+    exit-aware          one, round robin: the prose of MESS §4.3
+    exit-aware-literal  every exit i for which j mod i = 0, at batch j from 1: MESS eq. 2
+    end-to-end          all (VIDEO §3.2, §4.2)
+    plain               none
+    """
+    if scheme == "exit-aware":
+        return (step % exits,) if exits else ()
+    if scheme == "exit-aware-literal":
+        return tuple(i - 1 for i in range(1, exits + 1) if (step + 1) % i == 0)
+    return tuple(range(exits)) if scheme == "end-to-end" else ()
 
 
 def enet_weights(counts: Sequence[int]) -> Tensor:
@@ -88,6 +110,12 @@ def _log_softmax(logits: Tensor, labels: Tensor) -> Tensor:
 def _pixel_ce(log_p: Tensor, labels: Tensor, ignore_index: int, weights: Tensor | None) -> Tensor:
     """Compute the cross-entropy of each pixel, 0 where ignored; N×H×W."""
     return F.nll_loss(log_p, labels, weight=weights, ignore_index=ignore_index, reduction="none")
+
+
+def _divergence(student: Tensor, teacher: Tensor, direction: str) -> Tensor:
+    """Compute the Kullback-Leibler divergence of each pixel from log-probabilities; N×H×W."""
+    p, q = (student, teacher) if direction == "student" else (teacher, student)
+    return (p.exp() * (p - q)).sum(dim=1)
 
 
 def _mean(pixels: Tensor, counts: Tensor) -> Tensor:

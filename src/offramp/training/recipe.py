@@ -39,36 +39,72 @@ class Augment(Spec):
 
 
 class Optimisation(Spec):
-    """How one stage steps: AdamW with polynomial decay lr·(1 − i/T)^power (IOT).
+    """How one stage steps.
 
     Attributes:
         epochs: passes over the training split.
         batch: images a step.
         lr: first learning rate.
-        power: exponent of the decay.
-        weight_decay: of AdamW.
+        optimizer: "adamw", "adam" or "sgd".
+        momentum: of SGD.
+        weight_decay: decoupled with AdamW, in the gradient with the others.
+        schedule: how the learning rate falls over the T steps of the stage: "polynomial",
+            lr·(1 − i/T)^power (IOT); "cosine", lr·(1 + cos πi/T)/2; or "constant".
+        power: exponent of the polynomial.
+        clip: largest norm of the gradient; absent: any.
+        accumulate: batches whose gradients make one step.
+        patience: stop after so many epochs without a better one; absent: never.
     """
 
     epochs: int = Field(default=40, ge=1)
     batch: int = Field(default=8, ge=2)
     lr: float = Field(default=2e-3, gt=0)
-    power: float = Field(default=0.9, ge=0)
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0)
+    schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
+    power: float = Field(default=0.9, ge=0)
+    clip: Annotated[float, Field(gt=0)] | None = None
+    accumulate: int = Field(default=1, ge=1)
+    patience: Annotated[int, Field(ge=1)] | None = None
+
+
+class Pretraining(Optimisation):
+    """Stage 1: the backbone and the network's own head, with or without early exits.
+
+    Attributes:
+        scheme: which early exits join a step: "exit-aware" (one in turn, MESS §4.3),
+            "exit-aware-literal" (MESS eq. 2 as written), "end-to-end" (all, VIDEO §3.2) or
+            "plain" (none).
+        exit_weights: with "end-to-end", the weight of each exit's loss in the order of the path,
+            the network's end last; absent: all 1.
+        freeze: blocks that keep their weights and batch-norm statistics, by name, such as
+            "backbone": then only the rest is retrained.
+    """
+
+    scheme: Literal["exit-aware", "exit-aware-literal", "end-to-end", "plain"] = "exit-aware"
+    exit_weights: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    freeze: tuple[str, ...] = ()
 
 
 class Distillation(Optimisation):
     """Stage 2: frozen backbone, all heads together.
 
     Attributes:
-        alpha: weight of the ground truth in positive-filtering distillation (MESS eq. 3). Lower
-            values let KL(yᵢ‖y_N), which forgives what a head leaves out, drop rare classes.
+        loss: "pfd" (positive-filtering distillation, MESS eq. 3), "self-distillation", "kd" or
+            "ce", see `losses.distillation`.
+        alpha: weight of the ground truth in the first two. Lower values let KL(yᵢ‖y_N), which
+            forgives what a head leaves out, drop rare classes.
+        divergence: "student" for KL(yᵢ‖y_N), "teacher" for KL(y_N‖yᵢ).
         loss_stride: the loss looks at every so-manieth pixel each way. Heads answer at an output
             stride of 8 and more, so 2 loses little, and the losses of many heads cost a quarter.
     """
 
     epochs: int = Field(default=20, ge=1)
     lr: float = Field(default=4e-3, gt=0)
+    loss: Literal["pfd", "self-distillation", "kd", "ce"] = "pfd"
     alpha: float = Field(default=0.9, ge=0, le=1)
+    divergence: Literal["student", "teacher"] = "student"
     loss_stride: int = Field(default=2, ge=1, le=8)
 
 
@@ -119,8 +155,10 @@ class Recipe(Spec):
         augment: augmentation.
         class_weights: "none", or "enet": 1 / log(1.02 + share of the class), scaled to mean 1
             (Paszke et al. 2016).
-        stage1: exit-aware pre-training.
-        stage2: distillation into the heads.
+        stage1: training of the backbone.
+        stage2: training of the candidate heads on the frozen backbone; `null`: none, the heads
+            are those of stage 1.
+        precision: "32-true", or "bf16-mixed" to compute in bfloat16 where torch deems it safe.
         seed: everything random derives from it.
         workers: processes that read images; 0 reads in the training process.
     """
@@ -131,8 +169,9 @@ class Recipe(Spec):
     exits: Exits = Exits()
     augment: Augment = Augment()
     class_weights: Literal["none", "enet"] = "enet"
-    stage1: Optimisation = Optimisation()
-    stage2: Distillation = Distillation()
+    stage1: Pretraining = Pretraining()
+    stage2: Distillation | None = Distillation()
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=0, ge=0)
 

@@ -11,8 +11,7 @@ RUN/
   plans/                 written by `offramp search`
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -31,7 +30,7 @@ from offramp.core.spec import Spec
 from offramp.data.dataset import Dataset
 from offramp.data.images import Array, read_image
 from offramp.models.blocks import usual_exits
-from offramp.models.network import MultiExitNetwork, build_network
+from offramp.models.network import MultiExitNetwork, build_network, uncut_name
 from offramp.models.own import absolute
 from offramp.models.weights import absolute_weights, load_into
 from offramp.models.zoo import build_spec, entry
@@ -112,8 +111,9 @@ class Run:
             )
         spec = _model_spec(model, recipe, data)
         points = recipe.exits.points or usual_exits(spec)
-        heads = recipe.exits.specs(entry(model).head)
+        heads = _heads(recipe, entry(model).head)
         network = build_network(spec, dict.fromkeys(points, heads))  # refuse now what will not do
+        _require_weights_for(network.points, recipe)
         names = tuple(head.name for head in heads)
         run = cls(folder, RunState(model=spec, exits={}, data=str(data.file.resolve())))
         if recipe.weights is not None:
@@ -195,15 +195,18 @@ class Run:
         )
 
     def plain_network(self, weights: str | None = None) -> MultiExitNetwork:
-        """Build the network of stage 1, a plain FCN head at every exit, with seeded weights.
+        """Build the network of stage 1, with seeded weights.
+
+        It has a plain FCN head at every exit, or the run's own heads where no stage 2 follows.
 
         Args:
             weights: trained weights to put in place of the seeded ones.
         """
-        plain = [entry(self.state.model.name).head]
+        head = entry(self.state.model.name).head
+        plain = {point: [head] for point in self.state.exits}
         with torch.random.fork_rng():
             torch.manual_seed(self.recipe.seed)
-            exits = dict.fromkeys(self.state.exits, plain)
+            exits = plain if self.recipe.stage2 else self.exits
             return build_network(self.state.model, exits, weights)
 
     def update(self, state: RunState) -> None:
@@ -234,11 +237,33 @@ class Run:
         return network.eval()
 
 
+def _heads(recipe: Recipe, plain: HeadSpec) -> tuple[HeadSpec, ...]:
+    """List the heads of each exit: a stage 1 that is not followed by another trains the plain one.
+
+    Others it trains only where they are named one by one, since all learn at once with the
+    backbone.
+    """
+    if recipe.stage2 is None and isinstance(recipe.exits.heads, str):
+        return (plain,)
+    return recipe.exits.specs(plain)
+
+
 def _settled(recipe: Recipe) -> Recipe:
     """Make a recipe mean the same in every working directory."""
     if recipe.weights is None:
         return recipe
     return recipe.model_copy(update={"weights": absolute_weights(recipe.weights)})
+
+
+def _require_weights_for(points: Sequence[str], recipe: Recipe) -> None:
+    """Refuse exit weights that do not fit the exits."""
+    given = recipe.stage1.exit_weights
+    if given and (len(given) != len(points) or not sum(given) > 0):
+        raise BadInput(
+            "stage1.exit_weights do not fit",
+            expected=f"{len(points)} weights, for {', '.join(points)}; one above 0",
+            got=str(list(given)),
+        )
 
 
 def _model_spec(model: str, recipe: Recipe, data: Dataset) -> ModelSpec:
@@ -276,8 +301,8 @@ def load_backbone(network: MultiExitNetwork, file: Path) -> None:
         BadInput: as `load_weights`.
     """
     with _explained(network, file):
-        given = {_uncut(key): tensor for key, tensor in load_file(str(file)).items()}
-        wanted = {key: _uncut(key) for key in network.segments.state_dict(prefix="segments.")}
+        given = {_backbone(key): tensor for key, tensor in load_file(str(file)).items()}
+        wanted = {key: _backbone(key) for key in network.segments.state_dict(prefix="segments.")}
         missing = sorted(name for name in wanted.values() if name not in given)
         if missing:
             raise RuntimeError(f"it has no {missing[0]}")
@@ -285,9 +310,9 @@ def load_backbone(network: MultiExitNetwork, file: Path) -> None:
         network.segments.load_state_dict(state)
 
 
-def _uncut(key: str) -> str:
-    """Write a segment's parameter as the uncut network names it; other names stay."""
-    return re.sub(r"^segments\.\d+\.body\.", "backbone.", key)
+def _backbone(key: str) -> str:
+    """Write a segment's parameter as the uncut network names it; heads keep their names."""
+    return f"backbone.{uncut_name(key)}" if key.startswith("segments.") else key
 
 
 @contextmanager

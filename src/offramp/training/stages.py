@@ -1,6 +1,6 @@
 """The two stages as Lightning modules (MESS §4.3)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import lightning
@@ -8,28 +8,30 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from offramp.core.errors import UnknownName
 from offramp.core.head import OWN
 from offramp.metrics.confusion import intersections_unions, mean_iou
-from offramp.models.network import MultiExitNetwork
-from offramp.training.losses import (
-    Teacher,
-    cross_entropy,
-    positive_filtering_distillation,
-    round_robin,
-)
-from offramp.training.recipe import Distillation, Optimisation
+from offramp.models.network import MultiExitNetwork, uncut_name
+from offramp.training.losses import Teacher, cross_entropy, distillation, turns
+from offramp.training.optimiser import optimiser
+from offramp.training.recipe import Distillation, Optimisation, Pretraining
 
 Logits = Mapping[tuple[str, str], Tensor]
 
 
 class Stage(lightning.LightningModule):
-    """What both stages share: the walk, the optimiser, and per-exit mIoU at every validation.
+    """What both stages share: the walk, the step, and per-exit mIoU at every validation.
+
+    A stage says by `losses` what a batch costs, in parts that share no graph. Each part is
+    propagated back before the next is computed, so that only one is in memory at a time.
 
     Args:
         network: what is trained.
         how: learning rate and the like.
         weights: class weights, shape C, or none.
     """
+
+    automatic_optimization = False
 
     def __init__(
         self, network: MultiExitNetwork, how: Optimisation, weights: Tensor | None
@@ -46,12 +48,12 @@ class Stage(lightning.LightningModule):
         """List the parameters that this stage trains."""
         return [p for p in self.parameters() if p.requires_grad]
 
-    def logits(self, images: Tensor, early: int | None = None) -> Logits:
+    def logits(self, images: Tensor, early: Collection[int] | None = None) -> Logits:
         """Walk uint8 images N×H×W×3 through the network and read its heads.
 
         Args:
             images: the batch.
-            early: read only this early position and the end; absent: read all.
+            early: read only these early positions and the end; absent: read all.
         """
         network = self.network
         state = network.begin(images)
@@ -59,19 +61,44 @@ class Stage(lightning.LightningModule):
         last = len(network.points) - 1
         for index, point in enumerate(network.points):
             state = network.advance(index, state)
-            if early is None or index in (early, last):
+            if early is None or index in early or index == last:
                 for name in network.head_names(point):
                     read[point, name] = network.read(index, state, name).logits
         return read
 
+    def losses(self, images: Tensor, labels: Tensor, batch: int) -> Iterator[Tensor]:
+        """Compute the parts of the loss one after the other.
+
+        Args:
+            images: uint8 N×H×W×3.
+            labels: int64 N×H×W.
+            batch: how many batches this stage has seen.
+        """
+        raise NotImplementedError
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Add the gradients of a batch, and step when enough batches are together."""
+        batches = int(self.trainer.num_training_batches)
+        total = torch.zeros((), device=self.device)
+        for loss in self.losses(*batch, self.current_epoch * batches + batch_idx):
+            self.manual_backward(loss / self.how.accumulate)
+            total += loss.detach()
+        self.log("train/loss", total, on_step=False, on_epoch=True)
+        if (batch_idx + 1) % self.how.accumulate == 0 or batch_idx + 1 == batches:
+            optimizer = self.optimizers()
+            self.clip_gradients(
+                optimizer, gradient_clip_val=self.how.clip, gradient_clip_algorithm="norm"
+            )
+            optimizer.step()
+            optimizer.zero_grad()
+            self.lr_schedulers().step()
+
     def configure_optimizers(self) -> Any:
-        """AdamW, decayed as lr·(1 − i/T)^power at every step."""
-        optimizer = torch.optim.AdamW(
-            self.trained(), lr=self.how.lr, weight_decay=self.how.weight_decay
-        )
-        steps = max(int(self.trainer.estimated_stepping_batches), 1)
-        decay = torch.optim.lr_scheduler.PolynomialLR(optimizer, steps, self.how.power)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": decay, "interval": "step"}}
+        """Build what the recipe asks for, over all the steps of the stage."""
+        batches = int(self.trainer.estimated_stepping_batches) // self.how.epochs
+        steps = -(-batches // self.how.accumulate) * self.how.epochs
+        optimizer, schedule = optimiser(self.trained(), self.how, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count intersections and unions of every head."""
@@ -96,47 +123,63 @@ class Stage(lightning.LightningModule):
         """Boil the exits' mIoU down to the number by which the best epoch is chosen."""
         raise NotImplementedError
 
-    def _loss_logged(self, loss: Tensor) -> Tensor:
-        self.log("train/loss", loss, on_step=False, on_epoch=True)
-        return loss
-
 
 class Stage1(Stage):
-    """Exit-aware pre-training with exit dropout (MESS eq. 2, read as a round robin).
+    """The backbone, its own head and the early exits of the scheme, see `losses.turns`.
 
-    Each step trains the backbone, the final head and one early exit; the next step takes the
-    next early exit. The best epoch is that of the final exit.
+    The best epoch is that of the final exit; with "end-to-end", of the mean over the exits,
+    weighted as their losses are.
     """
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Compute CE(yᵢ) + CE(y_N) for the early exit i whose turn it is."""
-        images, labels = batch
-        early = len(self.network.points) - 1
-        turn = round_robin(self.global_step, early) if early else None
-        losses = [
-            cross_entropy(logits, labels, self.ignore_index, self.weights)
-            for logits in self.logits(images, turn).values()
+    def __init__(self, network: MultiExitNetwork, how: Pretraining, weights: Tensor | None) -> None:
+        super().__init__(network, how, weights)
+        self.how: Pretraining = how
+        self.exit_weights = how.exit_weights or (1.0,) * len(network.points)
+        self.frozen = _frozen_parts(network, how.freeze)
+        for part in self.frozen:
+            part.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Stage1":
+        """Set all to `mode` but what is frozen, which stays in eval mode for good."""
+        super().train(mode)
+        for part in self.frozen:
+            part.eval()
+        return self
+
+    def losses(self, images: Tensor, labels: Tensor, batch: int) -> Iterator[Tensor]:
+        """Compute Σ wᵢ·CE(yᵢ) over the early exits whose turn it is, and the end."""
+        network = self.network
+        early = turns(batch, len(network.points) - 1, self.how.scheme)
+        weights = dict(zip(network.points, self.exit_weights, strict=True))
+        parts = [
+            weights[point] * cross_entropy(logits, labels, self.ignore_index, self.weights)
+            for (point, _), logits in self.logits(images, early).items()
         ]
-        return self._loss_logged(torch.stack(losses).sum())
+        yield torch.stack(parts).sum()
 
     def judge(self, mious: Mapping[tuple[str, str], float]) -> float:
-        """Take the final exit's mIoU."""
-        return mious[self.network.points[-1], OWN]
+        """Take the final exit's mIoU, or with "end-to-end" the weighted mean of all."""
+        if self.how.scheme != "end-to-end":
+            return mious[self.network.points[-1], OWN]
+        weights = dict(zip(self.network.points, self.exit_weights, strict=True))
+        shares = [weights[point] for point, _ in mious]
+        return float(np.average(list(mious.values()), weights=shares))
 
 
 class Stage2(Stage):
-    """Frozen backbone; all heads at all positions learn by distillation (MESS eq. 3).
+    """Frozen backbone; all heads at all positions learn together (MESS eq. 3, table 6).
 
     Frozen means frozen: no gradient, and batch norm of the backbone stays in eval mode. The
-    heads share nothing, so they do not interfere. The best epoch has the best mean early mIoU.
+    backbone runs once a batch. The heads share nothing, so they do not interfere, and each is
+    propagated back on its own. The best epoch has the best mean early mIoU.
     """
 
     def __init__(
         self, network: MultiExitNetwork, how: Distillation, weights: Tensor | None
     ) -> None:
         super().__init__(network, how, weights)
-        self.alpha = how.alpha
-        self.loss_stride = how.loss_stride
+        self.how: Distillation = how
         network.segments.requires_grad_(False)
         self.train(self.training)
 
@@ -146,19 +189,40 @@ class Stage2(Stage):
         self.network.segments.eval()
         return self
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Sum the distillation losses of all early heads."""
-        images, labels = batch
-        labels = labels[:, :: self.loss_stride, :: self.loss_stride]
-        read = dict(self.logits(images))
-        final = read.pop((self.network.points[-1], OWN))
+    def losses(self, images: Tensor, labels: Tensor, batch: int) -> Iterator[Tensor]:
+        """Compute the distillation loss of one early head after the other."""
+        labels = labels[:, :: self.how.loss_stride, :: self.how.loss_stride]
+        network = self.network
+        last = len(network.points) - 1
+        with torch.no_grad():
+            state, states = network.begin(images), []
+            for index in range(last + 1):
+                state = network.advance(index, state)
+                states.append(state)
+            final = network.read(last, states[last], OWN).logits
         teacher = Teacher.of(final, labels, self.ignore_index)
-        losses = [
-            positive_filtering_distillation(logits, teacher, self.alpha, self.weights)
-            for logits in read.values()
-        ]
-        return self._loss_logged(torch.stack(losses).sum())
+        for index, point in enumerate(network.points[:-1]):
+            for name in network.head_names(point):
+                logits = network.read(index, states[index], name).logits
+                yield distillation(logits, teacher, self.how, self.weights)
 
     def judge(self, mious: Mapping[tuple[str, str], float]) -> float:
         """Average the early heads' mIoU."""
         return float(np.mean([v for (_, name), v in mious.items() if name != OWN]))
+
+
+def _frozen_parts(network: MultiExitNetwork, blocks: Collection[str]) -> list[nn.Module]:
+    """Find the parts of a network that lie in blocks of the uncut one.
+
+    Raises:
+        UnknownName: a block holds nothing.
+    """
+    parts = {uncut_name(f"segments.{n}"): m for n, m in network.segments.named_modules() if n}
+    found: list[nn.Module] = []
+    for block in blocks:
+        inside = [m for n, m in parts.items() if n == block or n.startswith(block + ".")]
+        if not inside:
+            known = sorted({n.partition(".")[0] for n in parts if n})
+            raise UnknownName("block to freeze", block, known)
+        found += inside
+    return found

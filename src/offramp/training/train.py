@@ -11,7 +11,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
@@ -53,8 +53,8 @@ def train(run: Run, track: Track = silent) -> Run:
             weights = enet_weights(splits.train.class_pixels(track))
         if "stage1" not in run.state.done:
             _stage1(run, splits, weights, track)
-        if "stage2" not in run.state.done:
-            _stage2(run, splits, weights, track)
+        if recipe.stage2 and "stage2" not in run.state.done:
+            _stage2(run, recipe.stage2, splits, weights, track)
     return run
 
 
@@ -71,19 +71,29 @@ def _stage1(run: Run, splits: _Splits, weights: Tensor | None, track: Track) -> 
     resumed = _checkpoint(run, Stage1).is_file()  # which holds all weights
     network = run.plain_network(None if resumed else run.recipe.weights)
     stage = Stage1(network, run.recipe.stage1, weights)
-    _fit(run, stage, run.recipe.stage1, splits, run.folder / "stage1.safetensors", track)
-    run.update(run.state.model_copy(update={"done": ("stage1",)}))
+    out = run.folder / ("stage1.safetensors" if run.recipe.stage2 else "weights.safetensors")
+    best = _fit(run, stage, run.recipe.stage1, splits, out, track)
+    if run.recipe.stage2:
+        run.update(run.state.model_copy(update={"done": ("stage1",)}))
+    else:
+        _finish(run, best)
 
 
-def _stage2(run: Run, splits: _Splits, weights: Tensor | None, track: Track) -> None:
+def _stage2(
+    run: Run, how: Distillation, splits: _Splits, weights: Tensor | None, track: Track
+) -> None:
     """Train all candidate heads on the frozen backbone; the best epoch is the run's result."""
     plain = run.plain_network()
     load_weights(plain, run.folder / "stage1.safetensors")
     with torch.random.fork_rng():
         torch.manual_seed(run.recipe.seed + 1)
         network = plain.with_heads(run.exits)
-    stage = Stage2(network, run.recipe.stage2, weights)
-    best = _fit(run, stage, run.recipe.stage2, splits, run.folder / "weights.safetensors", track)
+    stage = Stage2(network, how, weights)
+    _finish(run, _fit(run, stage, how, splits, run.folder / "weights.safetensors", track))
+
+
+def _finish(run: Run, best: dict[tuple[str, str], float]) -> None:
+    """Note that nothing is left to do, and what the best epoch's exits reach."""
     miou = {"/".join(key): value for key, value in best.items()}
     run.update(run.state.model_copy(update={"done": ("stage1", "stage2"), "miou": miou}))
 
@@ -91,7 +101,7 @@ def _stage2(run: Run, splits: _Splits, weights: Tensor | None, track: Track) -> 
 def _fit(
     run: Run,
     stage: Stage,
-    how: Optimisation | Distillation,
+    how: Optimisation,
     splits: _Splits,
     out: Path,
     track: Track,
@@ -113,7 +123,14 @@ def _fit(
         torch.manual_seed(run.recipe.seed)  # for dropout
         trainer = lightning.Trainer(
             max_epochs=how.epochs,
-            callbacks=[_Epoch(splits.train, run.recipe.seed), best, last, _Progress(name, track)],
+            callbacks=[
+                _Epoch(splits.train, run.recipe.seed),
+                *([_Patience(how.patience)] if how.patience else []),
+                best,
+                last,
+                _Progress(name, track),
+            ],
+            precision=run.recipe.precision,
             logger=[
                 CSVLogger(run.folder / "log", name=name, version=""),
                 TensorBoardLogger(run.folder / "log", name=name, version=""),
@@ -175,6 +192,13 @@ class _Best(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.value, self.mious = state_dict["value"], state_dict["mious"]
+
+
+class _Patience(EarlyStopping):
+    """Stop after so many epochs without a better one; what is best, `_Best` says too."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__("val/miou", mode="max", patience=epochs)
 
 
 class _Epoch(Callback):

@@ -100,7 +100,7 @@ def _trained(folder: Path, model: str, base: Recipe, data: Dataset, seed: int) -
 def _mious(run: Run, data: Dataset) -> dict[str, float]:
     """Evaluate every exit on calib."""
     trace = record(run.load_network(), data, "calib", track)
-    return {point: float(trace.miou(row)) for row, (point, _) in enumerate(trace.exits)}
+    return {point: trace.exit_miou(row) for row, (point, _) in enumerate(trace.exits)}
 
 
 def _summary(runs: list[dict[str, float]]) -> dict[str, Any]:

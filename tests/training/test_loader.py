@@ -111,3 +111,26 @@ def test_validation_sees_all_images_in_order(dataset: Dataset) -> None:
 def test_class_pixels_are_counted_before_augmentation(painted: Dataset) -> None:
     masks = np.concatenate([mask.ravel() for _, mask in painted.pairs("train")])
     assert loaded(painted).class_pixels() == np.bincount(masks, minlength=3).tolist()
+
+
+def test_what_turns_and_shifts_moves_image_and_mask_together(painted: Dataset) -> None:
+    turned = loaded(painted, STILL.model_copy(update={"rotate": 20.0, "shift": 0.2}))
+    ignored = agreeing = counted = 0
+    for epoch in range(5):
+        turned.epoch = epoch
+        for index in range(4):
+            image, labels = turned[index]
+            seen = labels != 255
+            ignored += int((~seen).sum())
+            wanted = 100 * labels[seen]
+            close = (image[seen].to(torch.int64) - wanted[:, None]).abs().amax(1) < 30
+            agreeing, counted = agreeing + int(close.sum()), counted + int(seen.sum())
+    assert ignored > 0  # what came into view counts nowhere
+    assert agreeing > 0.8 * counted  # but for the edges, which are interpolated
+
+
+def test_neither_turn_nor_shift_leaves_all_as_it_was(painted: Dataset) -> None:
+    plain = loaded(painted, STILL)
+    told = loaded(painted, STILL.model_copy(update={"rotate": 0.0, "shift": 0.0}))
+    assert torch.equal(plain[0][0], told[0][0])
+    assert not (plain[0][1] == 255).any()

@@ -44,8 +44,8 @@ class LabelledImages(TorchDataset[tuple[Tensor, Tensor]]):
         self.size = size
         self.seed = seed
         self.epoch = 0
-        self._transform = None if augment is None else _transforms(augment, size)
-        self._ignore = data.spec.ignore_index
+        ignore = data.spec.ignore_index
+        self._transform = None if augment is None else _transforms(augment, size, ignore)
         self._cache: dict[int, tuple[Array, Array]] = {}
         self._cached_bytes = 0
 
@@ -122,9 +122,10 @@ def val_loader(images: LabelledImages, batch: int, workers: int) -> DataLoader[A
     )
 
 
-def _transforms(augment: Augment, size: Size) -> v2.Transform:
+def _transforms(augment: Augment, size: Size, ignore_index: int) -> v2.Transform:
     ratio = size[1] / size[0]
     steps: Sequence[Any] = [
+        *_turned_and_shifted(augment, ignore_index),
         v2.RandomResizedCrop(
             size, scale=augment.scale, ratio=(ratio * 0.8, ratio * 1.25), antialias=True
         ),
@@ -133,6 +134,20 @@ def _transforms(augment: Augment, size: Size) -> v2.Transform:
         RGBShift(augment.rgb_shift),
     ]
     return v2.Compose(steps)
+
+
+def _turned_and_shifted(augment: Augment, ignore_index: int) -> list[v2.Transform]:
+    """Turn and shift image and mask; what comes into view is grey, and counts nowhere."""
+    if not (augment.rotate or augment.shift):
+        return []
+    return [
+        v2.RandomAffine(
+            degrees=augment.rotate,
+            translate=(augment.shift, augment.shift),
+            interpolation=v2.InterpolationMode.BILINEAR,
+            fill={tv_tensors.Image: 128, tv_tensors.Mask: ignore_index},
+        )
+    ]
 
 
 class RGBShift(v2.Transform):

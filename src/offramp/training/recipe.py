@@ -20,6 +20,8 @@ class Augment(Spec):
     Attributes:
         scale: smallest and largest share of the image's area that a crop covers.
         flip: mirror left and right, every other time.
+        rotate: largest turn to either side, in degrees.
+        shift: largest shift along each side, as its share.
         brightness: largest relative change of brightness.
         contrast: largest relative change of contrast.
         rgb_shift: largest shift of each colour channel, from 0 to 255.
@@ -27,6 +29,8 @@ class Augment(Spec):
 
     scale: tuple[Share, Share] = (0.4, 1.0)
     flip: bool = True
+    rotate: float = Field(default=0.0, ge=0, le=180)
+    shift: float = Field(default=0.0, ge=0, le=1)
     brightness: float = Field(default=0.3, ge=0, le=1)
     contrast: float = Field(default=0.3, ge=0, le=1)
     rgb_shift: float = Field(default=12.0, ge=0, le=255)

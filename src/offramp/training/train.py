@@ -21,6 +21,7 @@ from offramp.data.check import check
 from offramp.data.dataset import Dataset
 from offramp.training.loader import LabelledImages, train_loader, val_loader
 from offramp.training.losses import enet_weights
+from offramp.training.memory import require_memory
 from offramp.training.recipe import Distillation, Optimisation, Recipe
 from offramp.training.run import Run, load_weights, save_weights
 from offramp.training.stages import Stage, Stage1, Stage2
@@ -107,6 +108,7 @@ def _fit(
     track: Track,
 ) -> dict[tuple[str, str], float]:
     """Let Lightning run one stage; returns the best epoch's mIoU by exit."""
+    require_memory(stage, how.batch)
     name = type(stage).__name__.lower()
     workers = run.recipe.workers
     best = _Best(out)

@@ -49,7 +49,7 @@ def record(
                 scores[row, n] = [float(reading.scores[s.name]) for s in RECORDED]
                 row += 1
     return Trace(
-        images=tuple(sample.image.relative_to(data.root).as_posix() for sample in samples),
+        images=tuple(sample.name for sample in samples),
         exits=tuple(exits),
         names=spec.names,
         score_names=tuple(s.name for s in RECORDED),

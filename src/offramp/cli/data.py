@@ -1,4 +1,4 @@
-"""`offramp data`: check a data set, or make a synthetic one."""
+"""`offramp data`: check a data set, convert a public one, or make a synthetic one."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +9,9 @@ import typer
 from offramp.cli.console import Json, say, table, track, verb
 from offramp.core.errors import DataFault
 
-app = typer.Typer(help="Check data sets, and make synthetic ones.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check and convert data sets, and make synthetic ones.", no_args_is_help=True
+)
 
 
 class Kind(StrEnum):
@@ -22,7 +24,9 @@ class Kind(StrEnum):
 @app.command("check")
 @verb
 def check(
-    data: Annotated[Path, typer.Argument(help="Data set: dataset.yaml or its folder.")],
+    data: Annotated[
+        Path, typer.Argument(help="Data set: dataset.yaml, its folder, or a public set's folder.")
+    ],
     json: Json = False,
 ) -> dict[str, Any]:
     """Open every image and mask, and name every fault with its file; exit status 2 if any."""
@@ -50,6 +54,27 @@ def check(
         raise DataFault(f"{data} has {len(faults)} faults")
     say("no faults", json)
     return result
+
+
+@app.command("convert")
+@verb
+def convert(
+    data: Annotated[
+        Path, typer.Argument(help="Data set: dataset.yaml, its folder, or a public set's folder.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    json: Json = False,
+) -> dict[str, Any]:
+    """Write a data set as images and index masks with a dataset.yaml; all of it or nothing."""
+    from offramp.data.convert import convert as convert_data
+    from offramp.data.dataset import Dataset
+
+    source = Dataset.open(data)
+    made = convert_data(source, out, track)
+    images = {split: len(source.samples(split)) for split in source.splits}
+    say(f"images: {', '.join(f'{split} {count}' for split, count in images.items())}", json)
+    say(f"data set: {made}", json)
+    return {"data": str(made), "images": images, "names": list(source.names)}
 
 
 @app.command("make")

@@ -7,8 +7,11 @@ import numpy as np
 
 from offramp.core.errors import BadInput, DataFault
 from offramp.core.progress import Track, silent
-from offramp.data.dataset import SPLITS, Dataset, Sample
-from offramp.data.images import image_size, read_mask
+from offramp.data.dataset import Dataset
+from offramp.data.idx import is_entry
+from offramp.data.images import image_size
+from offramp.data.readers.reader import SPLITS
+from offramp.data.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,10 @@ def _check_sample(data: Dataset, sample: Sample, counts: np.ndarray) -> list[Fau
         size = image_size(sample.image)
     except DataFault as error:
         faults.append(_fault(sample.image, error))
+    if size is None and data.reader.drawn:
+        return faults  # there is nothing to draw labels on
     try:
-        mask = data.remapped(read_mask(sample.mask))
+        mask = data.labels(sample, size)
     except DataFault as error:
         faults.append(_fault(sample.mask, error))
     if mask is None:
@@ -107,6 +112,8 @@ def _check_sample(data: Dataset, sample: Sample, counts: np.ndarray) -> list[Fau
 
 def _check_shared(sample: Sample, seen: dict[str, Path]) -> list[Fault]:
     """Report an image file that stands in two splits, or shares its mask with another."""
+    if is_entry(sample.image):
+        return []  # which stands in its split alone
     image, mask = str(sample.image.resolve()), str(sample.mask.resolve())
     if image in seen:
         return [Fault(sample.image, "stands in more than one split")]

@@ -61,6 +61,16 @@ def boundaries(labels: Array) -> NDArray[np.bool_]:
     return edge
 
 
+def voc_colour(label: int) -> tuple[int, int, int]:
+    """Give the colour of a label in VOC's palette: its bits, interleaved."""
+    colour = [0, 0, 0]
+    for shift in range(7, -1, -1):
+        for channel in range(3):
+            colour[channel] |= ((label >> channel) & 1) << shift
+        label >>= 3
+    return colour[0], colour[1], colour[2]
+
+
 def _tables(
     palette: Sequence[tuple[int, int, int]], opacity: float
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:

@@ -10,12 +10,17 @@
     remap: {2: 1}                 # merge classes on reading: label 2 becomes 1
 
 The mask of `images/train/a.jpg` is `masks/train/a.png`.
+
+With the key `layout` the file names a public data set instead, and takes the keys of that layout:
+
+    layout: cityscapes
+    path: /data/cityscapes
+    remap: {rider: person}        # by name; the classes that are left close up
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import numpy as np
 import yaml
@@ -23,11 +28,13 @@ from pydantic import Field
 
 from offramp.core.errors import BadInput, DataFault, UnknownName
 from offramp.core.spec import Spec
-from offramp.data.images import SUFFIXES, Array, read_image, read_mask
-
-SPLITS = ("train", "val", "calib", "test")
-
-Byte = Annotated[int, Field(ge=0, le=255)]
+from offramp.data.colour import voc_colour
+from offramp.data.images import Array, image_size, read_image
+from offramp.data.merging import by_name, merge
+from offramp.data.readers.layouts import LAYOUTS, open_layout, recognise
+from offramp.data.readers.plain import Plain
+from offramp.data.readers.reader import IGNORE, SPLITS, Byte, Colour, Reader, Size
+from offramp.data.sample import Sample
 
 
 class Video(Spec):
@@ -56,31 +63,32 @@ class DatasetSpec(Spec):
     test: str | None = None
     names: dict[Byte, str] = Field(min_length=1)
     ignore_index: int = Field(default=255, ge=0, le=255)
-    palette: dict[Byte, tuple[Byte, Byte, Byte]] = Field(default_factory=dict)
+    palette: dict[Byte, Colour] = Field(default_factory=dict)
     videos: dict[str, Video] = Field(default_factory=dict)
-    remap: dict[Byte, Byte] = Field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One labelled image: where it is, and where its mask is."""
-
-    image: Path
-    mask: Path
+    remap: dict[Byte, Byte | str] = Field(default_factory=dict)
 
 
 class Dataset:
     """Labelled images by split.
 
     Args:
-        file: the `dataset.yaml`.
-        spec: its content.
+        file: the `dataset.yaml`, or the folder of a public layout.
+        spec: its content; of a layout, what it amounts to.
+        reader: what finds images and reads labels; absent: our own folders.
+        table: what each label becomes on reading; absent: what `spec.remap` says.
 
     Raises:
         DataFault: the class indices have gaps.
+        UnknownName: `remap` leads to a class that there is not.
     """
 
-    def __init__(self, file: Path, spec: DatasetSpec) -> None:
+    def __init__(
+        self,
+        file: Path,
+        spec: DatasetSpec,
+        reader: Reader | None = None,
+        table: dict[int, int] | None = None,
+    ) -> None:
         if sorted(spec.names) != list(range(len(spec.names))):
             raise DataFault(
                 f"{file}: class indices must run from 0 without gaps", got=str(sorted(spec.names))
@@ -88,10 +96,17 @@ class Dataset:
         self.file = file
         self.spec = spec
         self.root = (file.parent / spec.path).resolve()
+        folders = {split: getattr(spec, split) for split in SPLITS if getattr(spec, split)}
+        self.reader = reader or Plain(self.root, folders, self.names)
+        if table is None:
+            table = by_name(str(file), spec.remap, spec.names, spec.ignore_index)
+        self._table = np.arange(256, dtype=np.uint8) if table else None
+        for source, target in table.items():
+            self._table[source] = target  # type: ignore[index]
 
     @classmethod
     def open(cls, path: Path) -> "Dataset":
-        """Open a `dataset.yaml`, or the folder that holds one.
+        """Open a `dataset.yaml`, the folder that holds one, or a public set's folder.
 
         Raises:
             BadInput: there is none, or it is not understood.
@@ -100,9 +115,12 @@ class Dataset:
         try:
             value = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
+            if path.is_dir() and (layout := recognise(path)) is not None:
+                return cls._of_layout(path, {"layout": layout, "path": path.name})
             raise BadInput(
                 f"there is no data set at {path}",
-                expected="a dataset.yaml or the folder that holds one",
+                expected="a dataset.yaml, the folder that holds one, or the folder of a public"
+                f" set in one of the layouts {', '.join(LAYOUTS)}",
                 repair="see docs/data.md, or make one: offramp data make factory OUT",
             ) from None
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -113,7 +131,30 @@ class Dataset:
             raise DataFault(
                 f"{file} is not a data set", expected="keys such as 'train' and 'names'"
             )
+        if "layout" in value:
+            return cls._of_layout(file, value)
         return cls(file, DatasetSpec.parse(value, str(file)))
+
+    @classmethod
+    def _of_layout(cls, file: Path, value: dict[str, Any]) -> "Dataset":
+        """Open a public set: `file` is a dataset.yaml with `layout`, or the set's own folder."""
+        layout, reader = open_layout(file, value)
+        if not 0 < len(reader.names) < IGNORE:
+            raise DataFault(f"{file}: {len(reader.names)} classes", expected="1 to 254")
+        merged = merge(str(file), reader.names, layout.remap, layout.names, IGNORE)
+        colours = {
+            index: reader.palette[label]
+            for index, label in merged.origin.items()
+            if label < len(reader.palette)
+        }
+        amounts_to = {
+            "path": layout.path,
+            "names": merged.names,
+            "ignore_index": IGNORE,
+            "palette": {**colours, **layout.palette},
+        }
+        spec = DatasetSpec.parse(amounts_to, str(file))
+        return cls(file, spec, reader, merged.table)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,11 +170,11 @@ class Dataset:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits that the file names."""
-        return tuple(split for split in SPLITS if getattr(self.spec, split))
+        """The splits that the data set has."""
+        return self.reader.splits
 
     def samples(self, split: str) -> list[Sample]:
-        """List the images of `split` with their masks, sorted by name.
+        """List the images of `split` with their masks, in an order that stays.
 
         Raises:
             UnknownName: the data set has no such split.
@@ -141,13 +182,7 @@ class Dataset:
         """
         if split not in self.splits:
             raise UnknownName(f"split in {self.file}", split, self.splits)
-        relative = str(getattr(self.spec, split))
-        folder = self.root / relative
-        images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if not images:
-            raise DataFault(f"{folder}: split '{split}' has no images")
-        masks = self.root / _mirrored(relative)
-        return [Sample(p, (masks / p.relative_to(folder)).with_suffix(".png")) for p in images]
+        return self.reader.samples(split)
 
     def read(self, sample: Sample) -> tuple[Array, Array]:
         """Read an image (uint8 RGB H×W×3) and its mask (uint8 H×W), classes remapped.
@@ -155,23 +190,33 @@ class Dataset:
         Raises:
             DataFault: a file is unreadable, or image and mask differ in size.
         """
-        image, mask = read_image(sample.image), read_mask(sample.mask)
+        image = read_image(sample.image)
+        mask = self.labels(sample, (image.shape[0], image.shape[1]))
         if image.shape[:2] != mask.shape:
             raise DataFault(
                 f"{sample.mask}: image and mask differ in size",
                 expected=f"{image.shape[1]}x{image.shape[0]}",
                 got=f"{mask.shape[1]}x{mask.shape[0]}",
             )
-        return image, self.remapped(mask)
+        return image, mask
+
+    def labels(self, sample: Sample, size: Size | None = None) -> Array:
+        """Read the mask of an image alone (uint8 H×W), classes remapped.
+
+        Args:
+            sample: which image.
+            size: the image's height and width, where it is known already.
+
+        Raises:
+            DataFault: the labels are unreadable, or none of the layout's.
+        """
+        if size is None and self.reader.drawn:
+            size = image_size(sample.image)
+        return self.remapped(self.reader.labels(sample, size or (0, 0)))
 
     def remapped(self, mask: Array) -> Array:
         """Apply the data set's `remap` to class indices of any shape."""
-        if not self.spec.remap:
-            return mask
-        table = np.arange(256, dtype=np.uint8)
-        for source, target in self.spec.remap.items():
-            table[source] = target
-        return table[mask]
+        return mask if self._table is None else self._table[mask]
 
     def pairs(self, split: str) -> Iterator[tuple[Array, Array]]:
         """Read the images and masks of `split` one after the other."""
@@ -180,23 +225,5 @@ class Dataset:
 
 
 def default_colour(index: int) -> tuple[int, int, int]:
-    """Give a class a colour: the bit-interleaved colour map of PASCAL VOC, shifted by one."""
-    colour = [0, 0, 0]
-    bits = index + 1
-    for shift in range(7, -1, -1):
-        for channel in range(3):
-            colour[channel] |= ((bits >> channel) & 1) << shift
-        bits >>= 3
-    return colour[0], colour[1], colour[2]
-
-
-def _mirrored(folder: str) -> str:
-    """Replace the last path component `images` of `folder` by `masks`."""
-    parts = list(Path(folder).parts)
-    if "images" not in parts:
-        raise DataFault(
-            f"'{folder}' has no masks beside it",
-            expected="a path with the component 'images', mirrored by 'masks'",
-        )
-    parts[len(parts) - 1 - parts[::-1].index("images")] = "masks"
-    return str(Path(*parts))
+    """Give a class a colour: the colour map of PASCAL VOC, shifted by one."""
+    return voc_colour(index + 1)

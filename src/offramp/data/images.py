@@ -2,7 +2,7 @@
 
 An image is uint8 RGB H×W×3, turned upright by its EXIF tag. A mask is uint8 H×W of class
 indices. The header is read first: a picture that would unpack to more than `MAX_PIXELS` is
-refused before it is decoded.
+refused before it is decoded. A path below an IDX file names a picture in it.
 """
 
 import io
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from offramp.core.errors import DataFault
+from offramp.data.idx import is_entry, read_entry
 
 Array = NDArray[np.uint8]
 
@@ -67,6 +68,24 @@ def read_mask(path: Path) -> Array:
     )
 
 
+def read_coloured(path: Path) -> Array:
+    """Read a mask whose colours mean classes; uint8 RGB H×W×3.
+
+    Raises:
+        DataFault: as `read_image`, or the mask is partly transparent.
+    """
+    picture = _open(path)
+    if picture.mode in ("RGBA", "LA", "PA") and picture.getchannel("A").getextrema()[0] < 255:  # type: ignore[operator]
+        raise DataFault(
+            f"{path}: not a mask of colours",
+            expected="no transparent pixels",
+            repair="save it without an alpha channel",
+        )
+    if picture.mode not in ("RGB", "RGBA", "L", "LA", "P", "PA", "1"):
+        raise DataFault(f"{path}: not a mask of colours", got=f"mode {picture.mode}")
+    return np.asarray(picture.convert("RGB"))
+
+
 def write_image(path: Path, image: Array) -> None:
     """Write an RGB image or a mask; the suffix gives the format."""
     Image.fromarray(image).save(path)
@@ -93,6 +112,8 @@ def resize_labels(labels: Array, size: tuple[int, int]) -> Array:
 
 def _open(path: Path) -> Image.Image:
     """Open and decode a picture whose header promises a bearable size."""
+    if is_entry(path):
+        return Image.fromarray(read_entry(path))
     try:
         content = path.read_bytes()
         if not content:

@@ -12,8 +12,9 @@ from offramp.core.errors import BadInput
 from offramp.core.head import OWN
 from offramp.core.progress import Track
 from offramp.data.colour import overlay
-from offramp.data.dataset import Dataset, Sample
+from offramp.data.dataset import Dataset
 from offramp.data.images import Array
+from offramp.data.sample import Sample
 from offramp.evaluation import answers as answers_at
 from offramp.metrics.trace import Trace
 from offramp.models.network import END, MultiExitNetwork
@@ -71,10 +72,7 @@ def find_split(data: Dataset, trace: Trace) -> str:
         BadInput: no split has these images.
     """
     for split in sorted(data.splits, key=lambda name: name != "calib"):
-        if (
-            tuple(s.image.relative_to(data.root).as_posix() for s in data.samples(split))
-            == trace.images
-        ):
+        if tuple(sample.name for sample in data.samples(split)) == trace.images:
             return split
     raise BadInput(
         f"no split of {data.file} has the images of the trace",

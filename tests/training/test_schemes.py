@@ -67,6 +67,16 @@ def test_without_stage_2_the_heads_are_those_of_stage_1(
     assert run.load_network().head_names("stem") == ("r4-b1-fcn",)
 
 
+def test_a_run_without_stage_2_neither_gives_nor_takes_stage_1(
+    tmp_path: Path, dataset: Dataset, recipe: Recipe, run: Run
+) -> None:
+    alone = recipe.model_copy(update={"stage2": None})
+    other = Run.create(tmp_path / "other", "fastscnn", alone, dataset)
+    with pytest.raises(BadInput, match="other has no stage 2"):
+        other.take_stage1(run)
+    assert other.state.done == ()
+
+
 def test_patience_ends_a_stage_early(tmp_path: Path, dataset: Dataset, recipe: Recipe) -> None:
     stage1 = {"epochs": 30, "batch": 4, "patience": 1, "lr": 1e-9}
     run = trained(tmp_path / "run", dataset, recipe, stage1=stage1, stage2=None)

@@ -68,7 +68,7 @@ def find_intake(module: nn.Module, size: Size) -> Intake:
         try:  # a forward that looks at values cannot run on fake tensors
             with frozen(module):
                 module(Intake(3, size).sample(module))
-        except Exception as error:
+        except Exception as error:  # here too
             raise BadInput(
                 f"{type(module).__name__} cannot be run on an image of {format_size(size)}",
                 expected="a module that maps N×3×H×W or N×1×H×W to logits",

@@ -191,7 +191,7 @@ class Tracer(fx.Tracer):
         self._may_ask.append(self._must_enter(m, path))
         try:
             given = super().call_module(m, forward, args, kwargs)
-        except Exception as error:
+        except Exception as error:  # a foreign forward may raise anything
             why = error if isinstance(error, Untraceable) and error.path else _located(error, path)
             if self._holds_a_point(path):
                 raise why from error

@@ -15,8 +15,7 @@ from offramp.training.stages import Stage
 GIB = 1 << 30
 
 PLENTY = 20_000
-"""Bytes for each pixel of a batch. Where there are more, nothing is estimated: the largest of the
-head space on FastSCNN at 320x192, DeepLabV3 on its stem, takes 7,000."""
+"""Bytes for each pixel of a batch: where there are more, nothing is estimated."""
 
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 

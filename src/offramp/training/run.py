@@ -176,10 +176,17 @@ class Run:
         """Begin at stage 2, on the backbone that another run's stage 1 trained.
 
         Raises:
-            BadInput: the other run has no finished stage 1, or trained another network.
+            BadInput: the other run has no finished stage 1, or trained another network; or one
+                of the two has no stage 2.
         """
         if "stage1" not in other.state.done:
             raise BadInput(f"{other.folder} has not finished stage 1")
+        for run in (self, other):
+            if run.recipe.stage2 is None:
+                raise BadInput(
+                    f"{run.folder} has no stage 2, so its stage 1 stands alone",
+                    expected="two runs whose recipes have a stage2",
+                )
         model = self.state.model
         if (model.name, model.knobs, model.names) != (
             other.state.model.name,

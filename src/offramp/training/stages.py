@@ -1,5 +1,6 @@
 """The two stages as Lightning modules (MESS §4.3)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from offramp.training.recipe import Distillation, Optimisation, Pretraining
 Logits = Mapping[tuple[str, str], Tensor]
 
 
-class Stage(lightning.LightningModule):
+class Stage(lightning.LightningModule, ABC):
     """What both stages share: the walk, the step, and per-exit mIoU at every validation.
 
     A stage says by `losses` what a batch costs, in parts that share no graph. Each part is
@@ -66,6 +67,7 @@ class Stage(lightning.LightningModule):
                     read[point, name] = network.read(index, state, name).logits
         return read
 
+    @abstractmethod
     def losses(self, images: Tensor, labels: Tensor, batch: int) -> Iterator[Tensor]:
         """Compute the parts of the loss one after the other.
 
@@ -74,7 +76,6 @@ class Stage(lightning.LightningModule):
             labels: int64 N×H×W.
             batch: how many batches this stage has seen.
         """
-        raise NotImplementedError
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Add the gradients of a batch, and step when enough batches are together."""
@@ -119,9 +120,9 @@ class Stage(lightning.LightningModule):
         self._counts = {}
         self.log("val/miou", self.judge(self.mious))
 
+    @abstractmethod
     def judge(self, mious: Mapping[tuple[str, str], float]) -> float:
         """Boil the exits' mIoU down to the number by which the best epoch is chosen."""
-        raise NotImplementedError
 
 
 class Stage1(Stage):

@@ -55,7 +55,12 @@ def profile(
     say(f"{total}, {profiled.parameters:,} parameters", json)
     _say_exits(placed, profiled.macs, "" if exits is None else f"{exits} at equal shares", json)
     if plot is not None:
-        _draw(profiled, [block.name for block in chosen], f"{model} at {padded}", plot)
+        _draw(
+            profiled,
+            [block.name for block in chosen],
+            f"{model} at {padded}: {macs_text(profiled.macs)}",
+            plot,
+        )
         say(f"plot: {plot}", json)
     return {
         "model": model,

@@ -13,7 +13,7 @@ class Workload:
     """What the figure shows.
 
     Attributes:
-        title: which network, at which size.
+        title: which network, at which size, and its work.
         blocks: name and multiply-accumulates of each block, in the order of the path.
         exits: the blocks after which exits sit.
     """
@@ -35,7 +35,7 @@ def draw_workload(record: Workload) -> str:
         axes.bar(here, shares, width=0.72, color=[TAKEN if exit else FAINT for exit in taken])
         axes.set_ylabel("share of the work (%)")
         axes.set_xticks(list(here), names, rotation=55, ha="right", rotation_mode="anchor")
-        axes.set_title(f"{record.title}: {_giga(total)}", loc="left", color=INK)
+        axes.set_title(record.title, loc="left", color=INK)
         line = axes.twinx()
         line.plot(here, running, color=INK, lw=1.6, marker="o", ms=3.5)
         spots = [(i, running[i]) for i in here if taken[i]]
@@ -50,7 +50,3 @@ def draw_workload(record: Workload) -> str:
         line.spines["top"].set_visible(False)
         tidy(axes, grid="y")
         return svg(figure)
-
-
-def _giga(macs: int) -> str:
-    return f"{macs / 1e9:.2f} GMAC" if macs >= 1e9 else f"{macs / 1e6:.1f} MMAC"

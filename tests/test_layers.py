@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "profiling",
         "video search export training",
         "runtime evaluation",
-        "models scores policies",
+        "models scores policies guarantees",
         "data metrics",
         "core",
     )
@@ -41,6 +41,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "onnx": BUILD_HALF,
     "timm": BUILD_HALF,
     "av": frozenset(),
+    "scipy": frozenset(),
 }
 """Which packages may import a library when they are loaded themselves."""
 
@@ -49,6 +50,7 @@ ANYWHERE: dict[str, frozenset[str]] = {
     "typer": frozenset({"cli"}),
     "rich": frozenset({"cli"}),
     "av": frozenset({"video", "data/synthetic"}),
+    "scipy": frozenset({"data/readers"}),
 }
 """Which packages may import a library at all, be it within a function."""
 
@@ -134,7 +136,9 @@ def test_a_library_is_used_only_where_it_belongs(library: str) -> None:
     assert [user for user in users if not user.startswith(homes)] == []
 
 
-@pytest.mark.parametrize("package", ["core", "data", "metrics", "policies", "search", "runtime"])
+@pytest.mark.parametrize(
+    "package", ["core", "data", "metrics", "policies", "guarantees", "search", "runtime"]
+)
 def test_the_run_half_has_no_torch_even_within_functions(package: str) -> None:
     for file in sources():
         if package_of(file) == package:
@@ -145,8 +149,8 @@ def test_the_run_half_loads_without_heavy_libraries() -> None:
     code = """
 import sys
 import offramp, offramp.runtime.session, offramp.policies.threshold, offramp.search
-import offramp.data.dataset, offramp.core.bundle
-heavy = {"torch", "torchvision", "cv2", "lightning", "matplotlib", "av", "onnx", "typer"}
+import offramp.data.dataset, offramp.core.bundle, offramp.guarantees
+heavy = {"torch", "torchvision", "cv2", "scipy", "lightning", "matplotlib", "av", "onnx", "typer"}
 print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from offramp.core.errors import DataFault
@@ -40,6 +41,32 @@ def empty(root: Path) -> None:
         file.unlink()
 
 
+def deepen(root: Path) -> None:
+    values = np.asarray(Image.open(mask(root, "val/001.png"))).astype(np.uint16)
+    Image.fromarray(values * 256).save(mask(root, "val/001.png"))
+
+
+def turn(root: Path) -> None:
+    """Mark a photograph as taken on its side; its mask was drawn on what the file holds."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = image(root, "train/001.jpg")
+    Image.open(file).save(file, exif=exif)
+
+
+def rename(root: Path, *classes: int) -> None:
+    """Change the class list; below two classes only one mask keeps a label of the third."""
+    file = root / "dataset.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["names"] = {index: str(index) for index in classes}
+    file.write_text(yaml.safe_dump(content))
+    if len(classes) == 2:
+        for other in (root / "masks").rglob("*.png"):
+            labels = np.asarray(Image.open(other)).copy()
+            labels[(labels == 2) & (other.name != "000.png" or other.parent.name == "val")] = 1
+            Image.fromarray(labels).save(other)
+
+
 def checked(root: Path, spoil: Callable[[Path], object], **keys: object) -> Health:
     file = write_dataset(root, {"train": 3, "val": 2}, **keys)
     spoil(root)
@@ -61,6 +88,12 @@ FAULTS: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("truncated", lambda r: cut(image(r, "val/001.jpg")), "val/001.jpg", "cannot be decoded"),
     ("mask of colours", lambda r: Image.new("RGB", (96, 64)).save(mask(r, "val/000.png")),
      "val/000.png", "not a mask"),
+    ("mask with alpha", lambda r: Image.new("RGBA", (96, 64)).save(mask(r, "val/000.png")),
+     "val/000.png", "not a mask"),
+    ("16-bit mask", deepen, "masks/val/001.png", "not a mask"),
+    ("masked before it was turned", turn, "masks/train/001.png", "96x64, its image is 64x96"),
+    ("a class too few", lambda r: rename(r, 0, 1), "masks/train/000.png", r"labels \[2\] are out"),
+    ("a class too many", lambda r: rename(r, 0, 1, 2, 3), "dataset.yaml", "'3' is never present"),
     ("no images", empty, "dataset.yaml", "split 'val' has no images"),
 ]  # fmt: skip
 

@@ -64,12 +64,39 @@ def test_a_palette_image_comes_in_its_colours(tmp_path: Path) -> None:
     assert read_image(saved(picture, tmp_path / "a.png"))[0, 0].tolist() == [200, 100, 50]
 
 
-def test_an_image_is_turned_upright_by_its_tag(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["L", "P"])
+def test_an_alpha_channel_is_dropped_from_grey_and_palette_too(tmp_path: Path, mode: str) -> None:
+    picture = Image.fromarray(RAMP)
+    if mode == "L":
+        picture.putalpha(0)
+    else:
+        picture = picture.convert("P")
+        picture.putpalette([value for index in range(256) for value in (index,) * 3])
+        picture.info["transparency"] = bytes(range(256))
+    image = read_image(saved(picture, tmp_path / "a.png"))
+    assert np.array_equal(image, np.repeat(RAMP[..., None], 3, axis=2))
+
+
+# By the tag's definition: where the first row and the first column of the file lie in the scene.
+UPRIGHT = {
+    1: RAMP,  # top, left
+    2: RAMP[:, ::-1],  # top, right
+    3: RAMP[::-1, ::-1],  # bottom, right
+    4: RAMP[::-1],  # bottom, left
+    5: RAMP.T,  # left, top
+    6: RAMP.T[:, ::-1],  # right, top
+    7: RAMP.T[::-1, ::-1],  # right, bottom
+    8: RAMP.T[::-1],  # left, bottom
+}
+
+
+@pytest.mark.parametrize("tag", UPRIGHT)
+def test_an_image_is_turned_upright_by_its_tag(tmp_path: Path, tag: int) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # the top of the scene is on the right side of the picture
+    exif[0x0112] = tag
     file = saved(Image.fromarray(np.dstack([RAMP] * 3)), tmp_path / "a.png", exif=exif)
-    assert np.array_equal(read_image(file)[..., 0], np.rot90(RAMP, -1))
-    assert image_size(file) == (6, 4)
+    assert np.array_equal(read_image(file)[..., 0], UPRIGHT[tag])
+    assert image_size(file) == UPRIGHT[tag].shape
 
 
 def test_a_grey_mask_gives_its_values(tmp_path: Path) -> None:
@@ -99,9 +126,13 @@ def test_a_16_bit_mask_with_large_values_is_refused(tmp_path: Path) -> None:
         read_mask(file)
 
 
-def test_a_mask_of_colours_is_refused_with_the_repair(tmp_path: Path) -> None:
-    file = saved(Image.new("RGB", (2, 2)), tmp_path / "a.png")
-    with pytest.raises(DataFault, match=r"a\.png: not a mask.*mode RGB.*save it as 8-bit grey"):
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_a_mask_of_colours_or_with_alpha_is_refused_with_the_repair(
+    tmp_path: Path, mode: str
+) -> None:
+    file = saved(Image.new(mode, (2, 2)), tmp_path / "a.png")
+    says = rf"a\.png: not a mask.*mode {mode};.*save it as 8-bit grey"
+    with pytest.raises(DataFault, match=says):
         read_mask(file)
 
 

@@ -34,7 +34,7 @@ def read_image(path: Path) -> Array:
     if picture.mode.startswith("I;16"):
         high = np.asarray(picture, dtype=np.uint16) >> 8
         return np.repeat(high.astype(np.uint8)[..., None], 3, axis=2)
-    return np.asarray(picture.convert("RGB"))
+    return _rgb(picture)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -83,7 +83,7 @@ def read_coloured(path: Path) -> Array:
         )
     if picture.mode not in ("RGB", "RGBA", "L", "LA", "P", "PA", "1"):
         raise DataFault(f"{path}: not a mask of colours", got=f"mode {picture.mode}")
-    return np.asarray(picture.convert("RGB"))
+    return _rgb(picture)
 
 
 def write_image(path: Path, image: Array) -> None:
@@ -108,6 +108,12 @@ def resize_labels(labels: Array, size: tuple[int, int]) -> Array:
     if labels.shape == size:
         return labels
     return np.asarray(Image.fromarray(labels).resize(size[::-1], Image.Resampling.NEAREST))
+
+
+def _rgb(picture: Image.Image) -> Array:
+    """Turn a picture into RGB; what a palette says of transparency is dropped too."""
+    picture.info.pop("transparency", None)  # over which Pillow would warn
+    return np.asarray(picture.convert("RGB"))
 
 
 def _open(path: Path) -> Image.Image:

@@ -61,7 +61,7 @@ def evaluate(
     model = session.bundle.manifest.model
     if data.names != model.names:
         raise BadInput(
-            "the data set has other classes than the bundle",
+            f"{data.file} has other classes than {session.bundle.folder}",
             expected=", ".join(model.names),
             got=", ".join(data.names),
         )

@@ -10,15 +10,15 @@ from offramp.core.errors import BadInput, DataFault
 from offramp.data.check import check
 from offramp.data.dataset import Dataset
 from offramp.data.readers.coco import OF_VOC
-from offramp.data.readers.shapes import fill, unpack
+from offramp.data.readers.shapes import unpack
 from offramp.data.readers.voc import NAMES
 from tests.data.readers.album import SIZE, counts, grid, mask_of, photo, save, told, write_json
 
 THINGS = [
     number for number in range(1, 91) if number not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 ]
-SQUARE = [[1, 1, 3, 1, 3, 3, 1, 3]]
-"""Corners in the pixels (1, 1) and (3, 3): fills those nine."""
+SQUARE = [[1, 1, 4, 1, 4, 4, 1, 4]]
+"""Fills the nine pixels from (1, 1) to (3, 3)."""
 
 
 def pack(counts: list[int]) -> str:
@@ -85,14 +85,6 @@ def test_damaged_run_lengths_are_refused(code: Any, says: str) -> None:
         unpack(code, SIZE, "a.json/b")
 
 
-def test_a_polygon_holds_the_pixels_of_its_corners() -> None:
-    region = fill(SIZE, SQUARE, "x")
-    assert region.sum() == 9
-    assert region[1:4, 1:4].all()
-    whole = fill(SIZE, [[0, 0, 8, 0, 8, 6, 0, 6]], "x")
-    assert whole.all()
-
-
 def annotation(image: int, category: int, outline: Any, **keys: Any) -> dict[str, Any]:
     return {"image_id": image, "category_id": category, "segmentation": outline, **keys}
 
@@ -109,8 +101,8 @@ def write_coco(root: Path, below: str = "") -> Path:
         annotations = [
             annotation(100, 1, SQUARE, area=9, iscrowd=0),  # a person
             annotation(100, 18, {"counts": runs(hole), "size": list(SIZE)}, area=19, iscrowd=1),
-            annotation(100, 10, [[0, 5, 7, 5, 0, 5]], area=8),  # a traffic light: not in VOC
-            annotation(100, 72, [[3, 3, 3, 3, 3, 3]], area=1),  # a tv upon the person
+            annotation(100, 10, [[0, 5, 8, 5, 8, 6, 0, 6]], area=8),  # a traffic light: not in VOC
+            annotation(100, 72, [[3, 3, 4, 3, 4, 4, 3, 4]], area=1),  # a tv upon the person
             annotation(101, 1, SQUARE, area=9),
         ]
         for entry in images:
@@ -212,7 +204,7 @@ def write_export(file: Path, *annotations: dict[str, Any], **keys: Any) -> Path:
 def test_an_export_of_roboflow(tmp_path: Path) -> None:
     for folder in ("train", "valid", "test"):
         photo(tmp_path / folder / "a.jpg")
-        later = annotation(0, 2, [[3, 3, 5, 3, 5, 4, 3, 4]])
+        later = annotation(0, 2, [[3, 3, 6, 3, 6, 5, 3, 5]])
         write_export(tmp_path / folder / "_annotations.coco.json", annotation(0, 1, SQUARE), later)
     data = Dataset.open(tmp_path)
     assert counts(data) == {"train": 1, "val": 1, "test": 1}
@@ -275,6 +267,14 @@ def test_an_image_of_another_size_or_none_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"")
     (fault,) = check(data).faults
     assert str(fault) == f"{file}: the file is empty"
+
+
+def test_files_of_other_categories_than_the_first_are_refused(tmp_path: Path) -> None:
+    write_export(tmp_path / "train/_annotations.coco.json", annotation(0, 1, SQUARE))
+    other = [{"id": 1, "name": "crate"}, {"id": 2, "name": "ball"}]
+    write_export(tmp_path / "valid/_annotations.coco.json", categories=other)
+    with pytest.raises(BadInput, match=r"valid/_annotations\.coco\.json has other cat.*got crate"):
+        Dataset.open(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def result(kind: str, label: str, **value: Any) -> dict[str, Any]:
     }
 
 
-def polygon(label: str, left: float = 12.5, right: float = 40.0) -> dict[str, Any]:
+def polygon(label: str, left: float = 12.5, right: float = 50.0) -> dict[str, Any]:
     points = [[left, 20], [right, 20], [right, 60], [left, 60]]
     return result("polygonlabels", label, points=points, closed=True)
 

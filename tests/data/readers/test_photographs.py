@@ -65,8 +65,9 @@ def test_voc_with_sbd_trains_on_the_masks_in_png(tmp_path: Path, listed: str | N
 
 def test_voc_with_sbd_says_what_is_missing(tmp_path: Path) -> None:
     write_voc(tmp_path)
-    with pytest.raises(DataFault, match="SegmentationClassAug: the folder does not exist"):
-        _ = told(tmp_path, layout="voc", augmented=True).splits
+    for place in (True, "elsewhere"):
+        with pytest.raises(DataFault, match=r"SBD is not there.*SegmentationClassAug.*RELEASE"):
+            _ = told(tmp_path, layout="voc", augmented=place).splits
 
 
 def write_ade(root: Path) -> Path:

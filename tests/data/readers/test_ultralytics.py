@@ -10,8 +10,8 @@ from offramp.data.check import check
 from offramp.data.dataset import Dataset
 from tests.data.readers.album import counts, mask_of, photo, told
 
-SQUARE = "1 0.125 0.2 0.4 0.2 0.4 0.6 0.125 0.6"
-"""Of an image 8 wide and 6 high: corners in the pixels (1, 1) and (3, 3)."""
+SQUARE = "1 0.125 0.2 0.5 0.2 0.5 0.6 0.125 0.6"
+"""Of an image 8 wide and 6 high: fills the pixels from (1, 1) to (3, 3)."""
 
 
 def write_polygons(root: Path, lines: str = SQUARE, **keys: object) -> Path:

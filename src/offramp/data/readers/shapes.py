@@ -1,8 +1,7 @@
 """Draw labels: polygons and run lengths become a mask.
 
-A polygon is filled by `PIL.ImageDraw.polygon` on the pixels in which its corners lie; its outline
-belongs to it. So it may differ from another program's by the pixels along its edge. Several
-polygons of one shape are united. Holes need run lengths.
+Both as pycocotools reads them, pixel by pixel. Several polygons of one shape are united. Holes
+need run lengths.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,20 +9,22 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from offramp.core.errors import DataFault
+from offramp.data.readers.polygon import inside
 from offramp.data.readers.reader import IGNORE, Array, Size
 
 Overlap = Literal["last", "ignore"]
 Region = NDArray[np.bool_]
 
-MOST = 1e6
+MOST = 1e5
 """Corners farther out than this, in pixels, are no corners."""
 
 
 def fill(size: Size, polygons: Sequence[Sequence[float]], where: str) -> Region:
     """Fill polygons; bool H×W.
+
+    A polygon that holds no pixel's centre, such as a line, is empty.
 
     Args:
         size: height and width in pixels.
@@ -33,8 +34,7 @@ def fill(size: Size, polygons: Sequence[Sequence[float]], where: str) -> Region:
     Raises:
         DataFault: a polygon has fewer than three corners, or what is no number.
     """
-    picture = Image.new("1", size[::-1])
-    draw = ImageDraw.Draw(picture)
+    region = np.zeros(size, dtype=bool)
     for polygon in polygons:
         try:
             points = np.asarray(polygon, dtype=np.float64)
@@ -49,8 +49,8 @@ def fill(size: Size, polygons: Sequence[Sequence[float]], where: str) -> Region:
                 got=f"{len(points) // 2}",
                 repair="boxes and points are no masks: draw outlines",
             )
-        draw.polygon(np.floor(points).astype(int).tolist(), fill=1, outline=1)
-    return np.asarray(picture)
+        region |= inside(points.reshape(-1, 2), size)
+    return region
 
 
 def paint(

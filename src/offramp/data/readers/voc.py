@@ -7,10 +7,13 @@
 in the folder itself, or in `VOC2012` or `VOCdevkit/VOC2012` below it. The labels of `test` are
 held back by the benchmark.
 
-With `augmented: true` training images are those of SBD too (10,582 in all), read from the
-conversion to PNG that is handed round as `SegmentationClassAug/`. Their list is
+With `augmented` training images are those of SBD too, 10,582 in all. `true` looks for its
+conversion to PNG that is handed round, `SegmentationClassAug/`, whose list is
 `ImageSets/Segmentation/` `train_aug.txt` or `trainaug.txt`; without one, all masks of that folder
-that are not in `val.txt`. SBD's own MATLAB files are not read.
+that are not in `val.txt`. Where that is missing it looks for SBD as released, `benchmark_RELEASE`,
+in the folder, in VOCdevkit, or beside; a path instead of `true` names its folder. Of it are taken
+all images of its train and val that are not in VOC's `val.txt`; where an image is in VOC's
+`train.txt`, VOC's own mask holds, which is finer and has a border.
 """
 
 from pathlib import Path
@@ -28,6 +31,7 @@ from offramp.data.readers.reader import (
     read_text,
     translate,
 )
+from offramp.data.readers.sbd import RELEASE, find_sbd, read_sbd, sbd_names
 from offramp.data.sample import Sample
 
 _NAMES = (
@@ -39,10 +43,14 @@ LABELS = {index: index for index in range(len(NAMES))} | {IGNORE: IGNORE}
 
 
 class VocLayout(Layout):
-    """Options of `voc`; `augmented`: train on SBD's images too."""
+    """Options of `voc`.
+
+    Attributes:
+        augmented: train on SBD's images too; or the folder of SBD, relative to `path`.
+    """
 
     layout: Literal["voc"]
-    augmented: bool = False
+    augmented: bool | str = False
 
 
 class Voc(PublicReader):
@@ -58,24 +66,23 @@ class Voc(PublicReader):
 
     def public(self) -> dict[str, list[Sample]]:
         """List the images of train and val."""
-        val = self._names("val")
-        train, masks = self._names("train"), "SegmentationClass"
-        if self.augmented:
-            train, masks = self._augmented(val), "SegmentationClassAug"
-        found = {"train": self._listed(train, masks), "val": self._listed(val, "SegmentationClass")}
+        train = self._augmented() if self.augmented else self._listed(self._names("train"))
+        found = {"train": train, "val": self._listed(self._names("val"))}
         return {split: samples for split, samples in found.items() if samples}
 
     def labels(self, sample: Sample, size: Size) -> Array:
-        """Read the indices of a palette."""
+        """Read the indices of a palette, or a MATLAB file of SBD."""
         del size
+        if sample.mask.suffix == ".mat":
+            return read_sbd(sample.mask)
         return translate(read_mask(sample.mask), LABELS, sample.mask)
 
-    def _listed(self, names: list[str], masks: str) -> list[Sample]:
-        images = [self.folder / "JPEGImages" / f"{name}.jpg" for name in names]
-        return [
-            Sample(self.name_of(image), image, self.folder / masks / f"{image.stem}.png")
-            for image in images
-        ]
+    def _listed(self, names: list[str], masks: str = "SegmentationClass") -> list[Sample]:
+        return [self._sample(name, self.folder / masks / f"{name}.png") for name in names]
+
+    def _sample(self, name: str, mask: Path) -> Sample:
+        image = self.folder / "JPEGImages" / f"{name}.jpg"
+        return Sample(self.name_of(image), image, mask)
 
     def _names(self, split: str) -> list[str]:
         """Read a list of names; a line may also hold the paths of image and mask."""
@@ -85,16 +92,32 @@ class Voc(PublicReader):
         lines = read_text(file).splitlines()
         return sorted(Path(line.split()[0]).stem for line in lines if line.strip())
 
-    def _augmented(self, val: list[str]) -> list[str]:
+    def _augmented(self) -> list[Sample]:
+        """List the training images of VOC and SBD."""
+        val = set(self._names("val"))
         masks = self.folder / "SegmentationClassAug"
-        if not masks.is_dir():
+        if self.augmented is True and masks.is_dir():
+            listed = self._names("train_aug") or self._names("trainaug")
+            names = listed or sorted({file.stem for file in masks.glob("*.png")} - val)
+            return self._listed(names, masks.name)
+        told = [self.root / self.augmented] if isinstance(self.augmented, str) else self._around
+        sbd = find_sbd(told)
+        if sbd is None:
             raise DataFault(
-                f"{masks}: the folder does not exist",
-                expected="SBD converted to PNG",
-                repair="put it there, or leave out 'augmented'",
+                f"{told[0]}: SBD is not there",
+                expected=f"the folder SegmentationClassAug in {self.folder}, or {RELEASE} as"
+                " released in it or beside it",
+                repair="put it there, name its folder by 'augmented', or leave that out",
             )
-        listed = self._names("train_aug") or self._names("trainaug")
-        return listed or sorted({file.stem for file in masks.glob("*.png")} - set(val))
+        own = set(self._names("train"))
+        extra = [self._sample(n, sbd / "cls" / f"{n}.mat") for n in sbd_names(sbd) - own - val]
+        return sorted([*self._listed(sorted(own)), *extra], key=lambda sample: sample.name)
+
+    @property
+    def _around(self) -> list[Path]:
+        """The folders in which SBD is looked for."""
+        usual = [self.root, *self.folder.parents[:2], self.root.parent]
+        return [self.folder / RELEASE, *(folder / RELEASE for folder in usual)]
 
     @property
     def _lists(self) -> Path:

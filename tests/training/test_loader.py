@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from offramp.data.dataset import Dataset
+from offramp.training.augment import NONE, SETS, Augment
 from offramp.training.loader import LabelledImages, train_loader, val_loader
-from offramp.training.recipe import Augment
 from tests.tiny import write_dataset, write_pair
 
 SIZE = (32, 48)
@@ -134,3 +134,79 @@ def test_neither_turn_nor_shift_leaves_all_as_it_was(painted: Dataset) -> None:
     told = loaded(painted, STILL.model_copy(update={"rotate": 0.0, "shift": 0.0}))
     assert torch.equal(plain[0][0], told[0][0])
     assert not (plain[0][1] == 255).any()
+
+
+def shown(images: LabelledImages, epochs: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Draw every image of some epochs."""
+    drawn = []
+    for epoch in range(epochs):
+        images.epoch = epoch
+        drawn += [tuple(t.numpy() for t in images[index]) for index in range(len(images))]
+    return drawn
+
+
+def test_no_augmentation_shows_what_validation_sees(dataset: Dataset) -> None:
+    told, plain = loaded(dataset, NONE), LabelledImages(dataset, "train", SIZE, None, 0)
+    for index in range(3):
+        assert all(torch.equal(a, b) for a, b in zip(told[index], plain[index], strict=True))
+
+
+def test_a_zoom_to_twice_the_size_shows_a_window_of_it(painted: Dataset) -> None:
+    images = loaded(painted, NONE.model_copy(update={"zoom": (2.0, 2.0)}))
+    sources = [painted.read(sample) for sample in painted.samples("train")]
+    places = set()
+    for number, (image, labels) in enumerate(shown(images, 4)):
+        whole, mask = sources[number % 4]  # 64x96, which is twice SIZE
+        windows = np.lib.stride_tricks.sliding_window_view(mask, SIZE)
+        found = np.argwhere((windows == labels).all((2, 3)))
+        assert len(found)
+        top, left = found[0]
+        assert np.array_equal(image, whole[top : top + SIZE[0], left : left + SIZE[1]])
+        places.add((top, left))
+    assert len(places) > 8
+
+
+def test_a_zoom_to_half_the_size_leaves_the_rest_grey_and_uncounted(painted: Dataset) -> None:
+    images = loaded(painted, NONE.model_copy(update={"zoom": (0.5, 0.5)}))
+    masks = [painted.read(sample)[1][::4, ::4] for sample in painted.samples("train")]
+    places = set()
+    for number, (image, labels) in enumerate(shown(images, 4)):
+        rows, columns = np.nonzero(labels != 255)
+        top, left = rows.min(), columns.min()
+        inner = labels[top : top + 16, left : left + 24]
+        assert np.array_equal(inner, masks[number % 4])
+        assert len(rows) == 16 * 24
+        assert (image[labels == 255] == 128).all()
+        places.add((top, left))
+    assert len(places) > 8
+
+
+def test_zoom_factors_fill_their_range(painted: Dataset) -> None:
+    images = loaded(painted, NONE.model_copy(update={"zoom": (0.5, 1.0)}))
+    sides = [(labels != 255).any(1).sum() / SIZE[0] for _, labels in shown(images, 30)]
+    assert min(sides) >= 0.5
+    assert min(sides) < 0.55
+    assert max(sides) > 0.95
+    assert np.mean(sides) == pytest.approx(0.75, abs=0.03)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_each_set_moves_image_and_mask_together(painted: Dataset, name: str) -> None:
+    for image, labels in shown(loaded(painted, SETS[name]), 5):
+        assert (image.shape, image.dtype) == ((*SIZE, 3), np.uint8)
+        counts = labels != 255
+        seen = (image.mean(2) / 100).round()
+        assert (seen == labels)[counts].mean() > 0.8
+
+
+def test_chances_are_the_shares_of_images_that_change(painted: Dataset) -> None:
+    moving = {"rotate": 90.0, "move_chance": 0.25}
+    moved = shown(loaded(painted, NONE.model_copy(update=moving)), 50)
+    assert np.mean([(labels == 255).any() for _, labels in moved]) == pytest.approx(0.25, abs=0.08)
+    tinted = shown(loaded(painted, NONE.model_copy(update={"rgb_shift": 60.0})), 50)
+    spared = {"rgb_shift": 60.0, "colour_chance": 0.25}
+    sometimes = shown(loaded(painted, NONE.model_copy(update=spared)), 50)
+    still = shown(loaded(painted, NONE), 1)
+    for drawn, share in ((tinted, 1.0), (sometimes, 0.25)):
+        changed = [not np.array_equal(x, still[n % 4][0]) for n, (x, _) in enumerate(drawn)]
+        assert np.mean(changed) == pytest.approx(share, abs=0.08)

@@ -1,14 +1,21 @@
 """Recipes: strict YAML, and single keys changed."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from offramp.core.errors import BadInput, UnknownName
 from offramp.core.head import FULL, LIGHT, HeadSpec
+from offramp.training.augment import NONE, SETS, Augment
 from offramp.training.recipe import Recipe, load_recipe
 
 SHIPPED = Path(__file__).parents[2] / "recipes"
+
+
+def _with(name: str, **changes: Any) -> dict[str, Any]:
+    return SETS[name].model_dump() | changes
 
 
 @pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.yaml")), ids=lambda file: file.name)
@@ -53,12 +60,46 @@ def test_heads_are_told_by_set_or_by_name(told: str, specs: tuple[HeadSpec, ...]
 
 
 @pytest.mark.parametrize(
+    ("told", "augment"),
+    [
+        ([], Augment()),
+        (["augment=none"], NONE),
+        (["augment=mess"], SETS["mess"]),
+        (["augment={set: iot}"], SETS["iot"]),
+        (["augment={set: iot, flip: true}"], SETS["iot"].model_copy(update={"flip": True})),
+        (["augment=hrnet", "augment.flip=false"], NONE.model_copy(update={"zoom": (0.5, 2.0)})),
+        (["augment.flip=false", "augment=hrnet"], SETS["hrnet"]),
+        (["augment={zoom: [1, 2]}"], Augment(scale=None, zoom=(1, 2))),
+        (["augment={set: iot, zoom: [1, 2]}"], Augment(**_with("iot", scale=None, zoom=(1, 2)))),
+        (["augment={set: mess, scale: [1, 1]}"], Augment(**_with("mess", zoom=None, scale=(1, 1)))),
+        (["augment={set: mess, zoom: null}"], Augment(**_with("mess", zoom=None))),
+    ],
+    ids=lambda told: ", ".join(told) if isinstance(told, list) else "",
+)
+def test_augmentation_is_told_by_name_or_by_keys_or_by_both(
+    told: list[str], augment: Augment
+) -> None:
+    assert load_recipe(None, told).augment == augment
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_recipe_that_a_run_keeps_is_read_back(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(None, [f"augment={name}"])
+    kept = tmp_path / "recipe.yaml"
+    kept.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    assert load_recipe(kept) == recipe
+
+
+@pytest.mark.parametrize(
     ("setting", "near"),
     [
         ("stage1.epoch=3", "epochs"),
         ("stage2.alhpa=0.5", "alpha"),
         ("agument.flip=false", "augment"),
         ("exits.heads=[r1-b0-fnc]", "r1-b0-fcn"),
+        ("augment=hrnets", "hrnet"),
+        ("augment={set: itot, flip: false}", "iot"),
+        ("augment={set: iot, flop: false}", "flip"),
     ],
 )
 def test_an_unknown_key_is_offered_its_neighbour(setting: str, near: str) -> None:
@@ -76,6 +117,13 @@ def test_an_unknown_key_is_offered_its_neighbour(setting: str, near: str) -> Non
         "stage2.loss_stride=0",
         "augment.scale=[0, 1]",
         "augment.scale=[0.9, 0.5]",
+        "augment.zoom=[0, 1]",
+        "augment.zoom=[2, 1]",
+        "augment={scale: [0.5, 1], zoom: [0.5, 2]}",
+        "augment.move_chance=1.5",
+        "augment=3",
+        "augment={set: [iot]}",
+        "augment={set: }",
         "seed=-1",
         "size=10x10",
         "size=320",

@@ -25,12 +25,18 @@ def train(
 ) -> dict[str, Any]:
     """Train a network with early exits in two stages, and report each exit's mIoU."""
     from offramp.data.dataset import Dataset
+    from offramp.training.launch import Team
     from offramp.training.recipe import load_recipe
     from offramp.training.run import Run
+    from offramp.training.train import assist
     from offramp.training.train import train as train_run
 
+    told = load_recipe(recipe, set or ())
+    if told.nodes > 1 and Team.of(told.devices, told.nodes).node > 0:
+        assist(out, told, track)
+        raise typer.Exit
     begin = Run.resume if resume else Run.create
-    run = begin(out, model, load_recipe(recipe, set or ()), Dataset.open(data))
+    run = begin(out, model, told, Dataset.open(data))
     if stage1_of is not None and not run.state.done:
         run.take_stage1(Run.open(stage1_of))
     if run.state.weights:

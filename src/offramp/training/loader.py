@@ -4,7 +4,6 @@ What happens to image i in epoch e depends on (seed, e, i) alone: not on workers
 whether the run was interrupted.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from offramp.core.model import Size
 from offramp.core.progress import Track, silent
 from offramp.data.dataset import Dataset
 from offramp.data.images import Array, resize_image, resize_labels
-from offramp.training.recipe import Augment
+from offramp.training.augment import NONE, Augment
+from offramp.training.transforms import transforms
 
 CACHE_BYTES = 2 << 30
 """Decoded images are kept in memory while they take no more than this."""
@@ -44,8 +43,9 @@ class LabelledImages(TorchDataset[tuple[Tensor, Tensor]]):
         self.size = size
         self.seed = seed
         self.epoch = 0
-        ignore = data.spec.ignore_index
-        self._transform = None if augment is None else _transforms(augment, size, ignore)
+        self._transform = None
+        if augment is not None and augment != NONE:
+            self._transform = transforms(augment, size, data.spec.ignore_index)
         self._cache: dict[int, tuple[Array, Array]] = {}
         self._cached_bytes = 0
 
@@ -86,84 +86,57 @@ class LabelledImages(TorchDataset[tuple[Tensor, Tensor]]):
 
 
 class EpochOrder(Sampler[int]):
-    """Shuffle by (seed, epoch)."""
+    """Shuffle by (seed, epoch), and deal the images out to the processes that train together.
 
-    def __init__(self, images: LabelledImages) -> None:
+    All get equally many. Those that are left over, fewer than there are processes, are others in
+    every epoch, and sit it out.
+
+    Args:
+        images: what is shuffled.
+        rank: which process this is, from 0.
+        processes: how many there are.
+    """
+
+    def __init__(self, images: LabelledImages, rank: int = 0, processes: int = 1) -> None:
         self.images = images
+        self.rank = rank
+        self.processes = processes
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.images) // self.processes
 
     def __iter__(self) -> Any:
         seeds = np.random.SeedSequence((self.images.seed, self.images.epoch))
-        return iter(np.random.default_rng(seeds).permutation(len(self.images)).tolist())
+        order = np.random.default_rng(seeds).permutation(len(self.images)).tolist()
+        return iter(order[self.rank :: self.processes][: len(self)])
 
 
-def train_loader(images: LabelledImages, batch: int, workers: int) -> DataLoader[Any]:
-    """Batch shuffled images; a last batch of one is left out, for batch norm needs two."""
+def train_loader(
+    images: LabelledImages, batch: int, workers: int, rank: int = 0, processes: int = 1
+) -> DataLoader[Any]:
+    """Batch this process's share of the shuffled images, see `EpochOrder`.
+
+    A last batch of one is left out, for batch norm needs two.
+    """
+    order = EpochOrder(images, rank, processes)
     return DataLoader(
         images,
         batch_size=batch,
-        sampler=EpochOrder(images),
+        sampler=order,
         num_workers=workers,
-        drop_last=len(images) % batch == 1,
+        drop_last=len(order) % batch == 1,
         generator=torch.Generator(),  # else workers draw on the numbers that dropout depends on
     )
 
 
-def val_loader(images: LabelledImages, batch: int, workers: int) -> DataLoader[Any]:
-    """Batch images in order."""
+def val_loader(
+    images: LabelledImages, batch: int, workers: int, rank: int = 0, processes: int = 1
+) -> DataLoader[Any]:
+    """Batch this process's share of the images in order; each image is in one share."""
     return DataLoader(
         images,
         batch_size=batch,
-        shuffle=False,
+        sampler=range(rank, len(images), processes),
         num_workers=workers,
         generator=torch.Generator(),
     )
-
-
-def _transforms(augment: Augment, size: Size, ignore_index: int) -> v2.Transform:
-    ratio = size[1] / size[0]
-    steps: Sequence[Any] = [
-        *_turned_and_shifted(augment, ignore_index),
-        v2.RandomResizedCrop(
-            size, scale=augment.scale, ratio=(ratio * 0.8, ratio * 1.25), antialias=True
-        ),
-        *([v2.RandomHorizontalFlip()] if augment.flip else []),
-        v2.ColorJitter(brightness=augment.brightness, contrast=augment.contrast),
-        RGBShift(augment.rgb_shift),
-    ]
-    return v2.Compose(steps)
-
-
-def _turned_and_shifted(augment: Augment, ignore_index: int) -> list[v2.Transform]:
-    """Turn and shift image and mask; what comes into view is grey, and counts nowhere."""
-    if not (augment.rotate or augment.shift):
-        return []
-    return [
-        v2.RandomAffine(
-            degrees=augment.rotate,
-            translate=(augment.shift, augment.shift),
-            interpolation=v2.InterpolationMode.BILINEAR,
-            fill={tv_tensors.Image: 128, tv_tensors.Mask: ignore_index},
-        )
-    ]
-
-
-class RGBShift(v2.Transform):
-    """Add a random number to each colour channel of an image; masks pass."""
-
-    def __init__(self, limit: float) -> None:
-        super().__init__()
-        self.limit = limit
-
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """Draw one shift a channel."""
-        return {"shift": (torch.rand(3, 1, 1) * 2 - 1) * self.limit}
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """Shift an image uint8 3×H×W."""
-        if not isinstance(inpt, tv_tensors.Image):
-            return inpt
-        shifted = (inpt.as_subclass(Tensor).float() + params["shift"]).clamp(0, 255)
-        return tv_tensors.Image(shifted.to(torch.uint8))

@@ -4,42 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from offramp.core.errors import BadInput, UnknownName
 from offramp.core.head import CLASSIFIER, FULL, LIGHT, PLAIN, HeadSpec
 from offramp.core.model import Size, parse_size
 from offramp.core.spec import Spec, parse_yaml
-
-Share = Annotated[float, Field(gt=0, le=1)]
-
-
-class Augment(Spec):
-    """What is done to image and mask together, at random.
-
-    Attributes:
-        scale: smallest and largest share of the image's area that a crop covers.
-        flip: mirror left and right, every other time.
-        rotate: largest turn to either side, in degrees.
-        shift: largest shift along each side, as its share.
-        brightness: largest relative change of brightness.
-        contrast: largest relative change of contrast.
-        rgb_shift: largest shift of each colour channel, from 0 to 255.
-    """
-
-    scale: tuple[Share, Share] = (0.4, 1.0)
-    flip: bool = True
-    rotate: float = Field(default=0.0, ge=0, le=180)
-    shift: float = Field(default=0.0, ge=0, le=1)
-    brightness: float = Field(default=0.3, ge=0, le=1)
-    contrast: float = Field(default=0.3, ge=0, le=1)
-    rgb_shift: float = Field(default=12.0, ge=0, le=255)
-
-    @model_validator(mode="after")
-    def _scale_grows(self) -> "Augment":
-        if self.scale[0] > self.scale[1]:
-            raise ValueError(f"scale must run from smaller to larger, not {self.scale}")
-        return self
+from offramp.training.augment import Augment, expanded
 
 
 class Optimisation(Spec):
@@ -47,7 +18,7 @@ class Optimisation(Spec):
 
     Attributes:
         epochs: passes over the training split.
-        batch: images a step.
+        batch: images a step, in each process.
         lr: first learning rate.
         optimizer: "adamw", "adam" or "sgd".
         momentum: of SGD.
@@ -102,6 +73,10 @@ class Distillation(Optimisation):
         divergence: "student" for KL(yᵢ‖y_N), "teacher" for KL(y_N‖yᵢ).
         loss_stride: the loss looks at every so-manieth pixel each way. Heads answer at an output
             stride of 8 and more, so 2 loses little, and the losses of many heads cost a quarter.
+        views: augment each image so often and no more, and keep on disk what the frozen backbone
+            says of these views; epoch e sees view e mod `views`. Pays where the backbone takes
+            longer than the heads and `epochs` is larger. Absent: new views every epoch, and the
+            backbone runs once a batch.
     """
 
     epochs: int = Field(default=20, ge=1)
@@ -110,6 +85,7 @@ class Distillation(Optimisation):
     alpha: float = Field(default=0.9, ge=0, le=1)
     divergence: Literal["student", "teacher"] = "student"
     loss_stride: int = Field(default=2, ge=1, le=8)
+    views: Annotated[int, Field(ge=1)] | None = None
 
 
 class Exits(Spec):
@@ -156,7 +132,7 @@ class Recipe(Spec):
         weights: what stage 1 starts from: "imagenet", "segmentation", "package", or a path that
             ends in ".safetensors", as `models.weights` reads it; absent: random weights.
         exits: candidate exits.
-        augment: augmentation.
+        augment: augmentation; in YAML also the name of a set, or `{set: name, ...}`.
         class_weights: "none", or "enet": 1 / log(1.02 + share of the class), scaled to mean 1
             (Paszke et al. 2016).
         stage1: training of the backbone.
@@ -165,6 +141,9 @@ class Recipe(Spec):
         precision: "32-true", or "bf16-mixed" to compute in bfloat16 where torch deems it safe.
         seed: everything random derives from it.
         workers: processes that read images; 0 reads in the training process.
+        devices: processes that train together on a machine, each on a GPU of its own where there
+            are GPUs, else on the CPU. A step sees `devices` × `nodes` × `batch` images.
+        nodes: machines that train together, see docs/cli/train.md.
     """
 
     size: str = "320x192"
@@ -178,11 +157,18 @@ class Recipe(Spec):
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=0, ge=0)
+    devices: int = Field(default=1, ge=1)
+    nodes: int = Field(default=1, ge=1)
 
     @property
     def pixels(self) -> Size:
         """Input height and width in pixels."""
         return parse_size(self.size)
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together."""
+        return self.devices * self.nodes
 
 
 def load_recipe(file: Path | None, settings: Sequence[str] = ()) -> Recipe:
@@ -209,6 +195,8 @@ def load_recipe(file: Path | None, settings: Sequence[str] = ()) -> Recipe:
             raise BadInput(f"{file} is not a recipe", expected="keys such as 'stage1'")
     for setting in settings:
         _apply(value, setting)
+    if "augment" in value:
+        value["augment"] = expanded(value["augment"])
     recipe = Recipe.parse(value, str(file) if file else "the recipe")
     _ = recipe.pixels, recipe.exits.specs()  # raise now rather than after an hour
     return recipe
@@ -222,6 +210,8 @@ def _apply(value: dict[str, Any], setting: str) -> None:
     *parents, last = path.split(".")
     for parent in parents:
         inner = value.setdefault(parent, {})
+        if parent == "augment" and isinstance(inner, str):
+            inner = value[parent] = {"set": inner}
         if not isinstance(inner, dict):
             raise UnknownName("key in the recipe", path, list(Recipe.model_fields))
         value = inner

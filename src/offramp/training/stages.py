@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from offramp.core.errors import UnknownName
 from offramp.core.head import OWN
 from offramp.metrics.confusion import intersections_unions, mean_iou
-from offramp.models.network import MultiExitNetwork, uncut_name
+from offramp.models.network import MultiExitNetwork, State, uncut_name
+from offramp.training import peers
 from offramp.training.losses import Teacher, cross_entropy, distillation, turns
 from offramp.training.optimiser import optimiser
 from offramp.training.recipe import Distillation, Optimisation, Pretraining
@@ -78,21 +79,27 @@ class Stage(lightning.LightningModule, ABC):
         """
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Add the gradients of a batch, and step when enough batches are together."""
+        """Add the gradients of a batch, and step when enough batches are together.
+
+        All processes step alike: by the mean of their gradients.
+        """
         batches = int(self.trainer.num_training_batches)
         total = torch.zeros((), device=self.device)
         for loss in self.losses(*batch, self.current_epoch * batches + batch_idx):
             self.manual_backward(loss / self.how.accumulate)
             total += loss.detach()
-        self.log("train/loss", total, on_step=False, on_epoch=True)
+        self.log("train/loss", total, on_step=False, on_epoch=True, sync_dist=True)
         if (batch_idx + 1) % self.how.accumulate == 0 or batch_idx + 1 == batches:
             optimizer = self.optimizers()
+            peers.mean_gradients(self.trained())
             self.clip_gradients(
                 optimizer, gradient_clip_val=self.how.clip, gradient_clip_algorithm="norm"
             )
             optimizer.step()
             optimizer.zero_grad()
             self.lr_schedulers().step()
+        if batch_idx + 1 == batches:  # validation follows, and judges one network
+            peers.mean_statistics(self.network)
 
     def configure_optimizers(self) -> Any:
         """Build what the recipe asks for, over all the steps of the stage."""
@@ -114,7 +121,8 @@ class Stage(lightning.LightningModule, ABC):
 
     def on_validation_epoch_end(self) -> None:
         """Log each exit's mIoU, and their mean as what the best epoch is chosen by."""
-        for key, counts in self._counts.items():
+        summed = peers.total(np.stack(list(self._counts.values())), self.device)  # E×2×C
+        for key, counts in zip(self._counts, summed, strict=True):
             self.mious[key] = float(mean_iou(*counts))
             self.log(f"val/{'/'.join(key)}", self.mious[key])
         self._counts = {}
@@ -190,21 +198,42 @@ class Stage2(Stage):
         self.network.segments.eval()
         return self
 
-    def losses(self, images: Tensor, labels: Tensor, batch: int) -> Iterator[Tensor]:
-        """Compute the distillation loss of one early head after the other."""
-        labels = labels[:, :: self.how.loss_stride, :: self.how.loss_stride]
+    @torch.no_grad()
+    def walk(self, images: Tensor) -> list[Tensor]:
+        """Run the frozen backbone over uint8 images N×H×W×3.
+
+        Returns:
+            The feature at every early position, and the logits of the network's own end.
+        """
         network = self.network
         last = len(network.points) - 1
-        with torch.no_grad():
-            state, states = network.begin(images), []
-            for index in range(last + 1):
-                state = network.advance(index, state)
-                states.append(state)
-            final = network.read(last, states[last], OWN).logits
+        state, found = network.begin(images), []
+        for index in range(last):
+            state = network.advance(index, state)
+            found.append(state.feature)
+        return [*found, network.read(last, network.advance(last, state), OWN).logits]
+
+    def thinned(self, labels: Tensor) -> Tensor:
+        """Keep the pixels of labels N×H×W that the loss looks at."""
+        stride = self.how.loss_stride
+        return labels[:, ::stride, ::stride]
+
+    def losses(self, images: Tensor | list[Tensor], labels: Tensor, batch: int) -> Iterator[Tensor]:
+        """Compute the distillation loss of one early head after the other.
+
+        Args:
+            images: uint8 N×H×W×3, or what `walk` made of them earlier.
+            labels: int64 N×H×W, or what `thinned` made of them.
+            batch: how many batches this stage has seen.
+        """
+        network = self.network
+        if isinstance(images, Tensor):
+            images, labels = self.walk(images), self.thinned(labels)
+        *features, final = images
         teacher = Teacher.of(final, labels, self.ignore_index)
-        for index, point in enumerate(network.points[:-1]):
-            for name in network.head_names(point):
-                logits = network.read(index, states[index], name).logits
+        for index, feature in enumerate(features):
+            for name in network.head_names(network.points[index]):
+                logits = network.read(index, State({}, feature), name).logits
                 yield distillation(logits, teacher, self.how, self.weights)
 
     def judge(self, mious: Mapping[tuple[str, str], float]) -> float:

@@ -1,8 +1,8 @@
 """Train a run from its first epoch, or from where it was interrupted, to its end."""
 
 import logging
+import shutil
 import signal
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,22 +11,26 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from offramp.core.errors import DataFault
 from offramp.core.progress import Track, silent
 from offramp.data.check import check
 from offramp.data.dataset import Dataset
+from offramp.training import peers
+from offramp.training.callbacks import Best, Epoch, Patience, Progress
+from offramp.training.features import Features, keep_features
+from offramp.training.launch import Team, launch
 from offramp.training.loader import LabelledImages, train_loader, val_loader
 from offramp.training.losses import enet_weights
-from offramp.training.memory import require_memory
+from offramp.training.memory import available_bytes, require_memory
 from offramp.training.recipe import Distillation, Optimisation, Recipe
-from offramp.training.run import Run, load_weights, save_weights
+from offramp.training.run import Run, RunState, load_weights
 from offramp.training.stages import Stage, Stage1, Stage2
 
-logger = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # it advertises at every start
 
 
@@ -42,29 +46,78 @@ def train(run: Run, track: Track = silent) -> Run:
 
     Raises:
         DataFault: the data set has faults; the message lists them.
+        BadInput: there are fewer GPUs than `devices`, or the environment does not say how
+            `nodes` meet.
     """
     recipe, data = run.recipe, run.dataset
     if set(run.state.done) < {"stage1", "stage2"}:
+        team = Team.of(recipe.devices, recipe.nodes) if recipe.processes > 1 else None
         check(data, ("train", "val"), track).require_sound()
         splits = _Splits(data, recipe)
-        if len(splits.train) < 2:
-            raise DataFault(f"{data.file}: training needs at least 2 images", got="1")
-        weights = None
-        if recipe.class_weights == "enet":
-            weights = enet_weights(splits.train.class_pixels(track))
-        if "stage1" not in run.state.done:
-            _stage1(run, splits, weights, track)
-        if recipe.stage2 and "stage2" not in run.state.done:
-            _stage2(run, recipe.stage2, splits, weights, track)
+        splits.require_enough(recipe.processes)
+        if team is None:
+            _stages(run, splits, track)
+        else:
+            try:
+                launch(_opened_stages, run.folder, team, track)
+            finally:
+                run.state = Run.open(run.folder).state
     return run
 
 
+def assist(folder: Path, recipe: Recipe, track: Track = silent) -> None:
+    """Lend this machine's processes to a run that the first of several machines leads.
+
+    Args:
+        folder: the run, which all machines see; the first one makes it.
+        recipe: says how many processes there are.
+        track: shows progress.
+
+    Raises:
+        BadInput: as `train`.
+    """
+    if not (folder / "run.json").is_file() or "stage2" not in Run.open(folder).state.done:
+        launch(_opened_stages, folder, Team.of(recipe.devices, recipe.nodes), track)
+
+
+def _opened_stages(folder: Path, track: Track) -> None:
+    """Run the stages as one of several processes."""
+    run = Run.open(folder)
+    _stages(run, _Splits(run.dataset, run.recipe), track)
+
+
+def _stages(run: Run, splits: "_Splits", track: Track) -> None:
+    """Run the stages that are not finished."""
+    recipe, weights = run.recipe, None
+    if recipe.class_weights == "enet":
+        weights = enet_weights(splits.train.class_pixels(track))
+    if "stage1" not in run.state.done:
+        _stage1(run, splits, weights, track)
+    if recipe.stage2 and "stage2" not in run.state.done:
+        _stage2(run, recipe.stage2, splits, weights, track)
+
+
 class _Splits:
-    """The images that training sees, and those by which it picks the best epoch."""
+    """The images that training sees, and those by which it picks the best epoch.
+
+    `shown` is what the loader draws: the images, or what is kept of them on disk.
+    """
 
     def __init__(self, data: Dataset, recipe: Recipe) -> None:
         self.train = LabelledImages(data, "train", recipe.pixels, recipe.augment, recipe.seed)
         self.val = LabelledImages(data, "val", recipe.pixels, None, recipe.seed)
+        self.shown: LabelledImages | Features = self.train
+
+    def require_enough(self, processes: int) -> None:
+        """Refuse splits of which a process would get too little."""
+        least = {"train": 2 * processes, "val": processes}
+        for name, images in (("train", self.train), ("val", self.val)):
+            if len(images) < least[name]:
+                together = f" in {processes} processes" if processes > 1 else ""
+                raise DataFault(
+                    f"{images.data.file}: training{together} needs at least {least[name]} images",
+                    got=f"{len(images)} in {name}",
+                )
 
 
 def _stage1(run: Run, splits: _Splits, weights: Tensor | None, track: Track) -> None:
@@ -75,7 +128,7 @@ def _stage1(run: Run, splits: _Splits, weights: Tensor | None, track: Track) -> 
     out = run.folder / ("stage1.safetensors" if run.recipe.stage2 else "weights.safetensors")
     best = _fit(run, stage, run.recipe.stage1, splits, out, track)
     if run.recipe.stage2:
-        run.update(run.state.model_copy(update={"done": ("stage1",)}))
+        _note(run, run.state.model_copy(update={"done": ("stage1",)}))
     else:
         _finish(run, best)
 
@@ -90,13 +143,28 @@ def _stage2(
         torch.manual_seed(run.recipe.seed + 1)
         network = plain.with_heads(run.exits)
     stage = Stage2(network, how, weights)
+    features = run.folder / "features"
+    if how.views is not None:
+        if torch.cuda.is_available():
+            stage.cuda()
+        with peers.first_before_others():
+            splits.shown = keep_features(features, splits.train, stage, how.views, track)
     _finish(run, _fit(run, stage, how, splits, run.folder / "weights.safetensors", track))
+    shutil.rmtree(features, ignore_errors=True)
 
 
 def _finish(run: Run, best: dict[tuple[str, str], float]) -> None:
     """Note that nothing is left to do, and what the best epoch's exits reach."""
     miou = {"/".join(key): value for key, value in best.items()}
-    run.update(run.state.model_copy(update={"done": ("stage1", "stage2"), "miou": miou}))
+    _note(run, run.state.model_copy(update={"done": ("stage1", "stage2"), "miou": miou}))
+
+
+def _note(run: Run, state: RunState) -> None:
+    """Replace the state of the run in all processes, and on disk; what is written is there then."""
+    if peers.rank() == 0:
+        run.update(state)
+    run.state = state
+    peers.wait()
 
 
 def _fit(
@@ -108,10 +176,10 @@ def _fit(
     track: Track,
 ) -> dict[tuple[str, str], float]:
     """Let Lightning run one stage; returns the best epoch's mIoU by exit."""
-    require_memory(stage, how.batch)
+    require_memory(stage, how.batch, _available(run.recipe))
     name = type(stage).__name__.lower()
-    workers = run.recipe.workers
-    best = _Best(out)
+    workers, share = run.recipe.workers, (peers.rank(), peers.count())
+    best = Best(out)
     last = ModelCheckpoint(
         run.folder / "checkpoints",
         filename=name,
@@ -126,11 +194,11 @@ def _fit(
         trainer = lightning.Trainer(
             max_epochs=how.epochs,
             callbacks=[
-                _Epoch(splits.train, run.recipe.seed),
-                *([_Patience(how.patience)] if how.patience else []),
+                Epoch(splits.shown, run.recipe.seed),
+                *([Patience(how.patience)] if how.patience else []),
                 best,
                 last,
-                _Progress(name, track),
+                Progress(name, track),
             ],
             precision=run.recipe.precision,
             logger=[
@@ -142,19 +210,37 @@ def _fit(
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
+            **_placement(run.recipe),
         )
         checkpoint = _checkpoint(run, type(stage))
         with _interruptible():
             trainer.fit(
                 stage,
-                train_loader(splits.train, how.batch, workers),
-                val_loader(splits.val, how.batch, workers),
+                train_loader(splits.shown, how.batch, workers, *share),
+                val_loader(splits.val, how.batch, workers, *share),
                 ckpt_path=str(checkpoint) if checkpoint.is_file() else None,
                 weights_only=False,
             )
     if trainer.interrupted:
         raise KeyboardInterrupt
     return best.mious
+
+
+def _available(recipe: Recipe) -> int:
+    """Say how many bytes a process may take: processes without a GPU share the machine's."""
+    return available_bytes() // (1 if torch.cuda.is_available() else recipe.devices)
+
+
+def _placement(recipe: Recipe) -> dict[str, Any]:
+    """Say where Lightning's trainer runs; where there are several processes, `launch` made them."""
+    if recipe.processes == 1:
+        return {"devices": 1}
+    return {
+        "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
+        "devices": recipe.devices,
+        "num_nodes": recipe.nodes,
+        "strategy": peers.Peers(cluster_environment=LightningEnvironment()),
+    }
 
 
 def _checkpoint(run: Run, stage: type[Stage]) -> Path:
@@ -173,88 +259,3 @@ def _interruptible() -> Iterator[None]:
         if isinstance(exit_.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
-
-
-class _Best(Callback):
-    """Write the weights whenever validation improves, and remember across interrupts."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.value = float("-inf")
-        self.mious: dict[tuple[str, str], float] = {}
-
-    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        value = pl_module.judge(pl_module.mious)
-        if value > self.value:
-            self.value, self.mious = value, dict(pl_module.mious)
-            save_weights(pl_module.network, self.file)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"value": self.value, "mious": self.mious}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.value, self.mious = state_dict["value"], state_dict["mious"]
-
-
-class _Patience(EarlyStopping):
-    """Stop after so many epochs without a better one; what is best, `_Best` says too."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__("val/miou", mode="max", patience=epochs)
-
-
-class _Epoch(Callback):
-    """Make images and dropout depend on the epoch alone, so that a resumed run draws the same.
-
-    Lightning starts the workers of its first epoch before that epoch's hooks: what they copy
-    must know the epoch by then.
-    """
-
-    def __init__(self, images: LabelledImages, seed: int) -> None:
-        self.images = images
-        self.seed = seed
-        images.epoch = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.images.epoch + 1}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.images.epoch = state_dict["epoch"]
-
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        self.images.epoch = trainer.current_epoch
-        torch.manual_seed(self.seed * 100_003 + trainer.current_epoch)
-
-
-class _Progress(Callback):
-    """Step a progress bar at every batch, and log a line at every epoch."""
-
-    def __init__(self, name: str, track: Track) -> None:
-        self.name = name
-        self.track = track
-        self.steps: Iterator[int] = iter(())
-        self.started = 0.0
-        self.first_epoch = 0
-
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        self.started, self.first_epoch = time.monotonic(), trainer.current_epoch
-        epochs = trainer.max_epochs - trainer.current_epoch
-        total = trainer.num_training_batches * epochs
-        self.steps = iter(self.track(range(total), total, self.name))
-        next(self.steps, None)
-
-    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-        next(self.steps, None)
-
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        epoch = trainer.current_epoch + 1
-        spent = time.monotonic() - self.started
-        left = spent / (epoch - self.first_epoch) * (trainer.max_epochs - epoch)
-        loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
-        miou = pl_module.judge(pl_module.mious)
-        text = "%s epoch %d/%d: loss %.3f, val mIoU %.3f, %.0f s left"
-        logger.info(text, self.name, epoch, trainer.max_epochs, loss, miou, left)
-
-    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        for _ in self.steps:
-            pass

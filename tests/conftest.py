@@ -26,7 +26,7 @@ from offramp.search.search import expect
 from offramp.training.recipe import Augment, Distillation, Exits, Pretraining, Recipe
 from offramp.training.run import Run
 from offramp.training.train import train
-from tests.tiny import write_dataset
+from tests.tiny import at_least, write_dataset
 
 HEADS = ("r1-b0-fcn", "r4-b1-fcn")
 POINTS = ("stem", "bottleneck1", "bottleneck2")
@@ -153,9 +153,9 @@ def planned(trace: Trace, costs: Costs, exits: list[tuple[str, str]]) -> Plan:
     nothing = Expectation(miou=0, miou_per_image=0, macs=0, latency_ms=0)
     raw = Plan(
         setting="input-dependent" if thresholds else "budgeted",
-        score="mean-top1",
+        scores=("mean-top1",),
         exits=tuple(
-            PlannedExit(point=point, head=head, threshold=threshold)
+            PlannedExit(point=point, head=head, rule=at_least(threshold))
             for (point, head), threshold in zip(exits, [*thresholds, None], strict=True)
         ),
         expected=nothing,

@@ -148,7 +148,7 @@ def test_the_run_half_has_no_torch_even_within_functions(package: str) -> None:
 def test_the_run_half_loads_without_heavy_libraries() -> None:
     code = """
 import sys
-import offramp, offramp.runtime.session, offramp.policies.threshold, offramp.search
+import offramp, offramp.runtime.session, offramp.policies.policy, offramp.search
 import offramp.data.dataset, offramp.core.bundle, offramp.guarantees
 heavy = {"torch", "torchvision", "cv2", "scipy", "lightning", "matplotlib", "av", "onnx", "typer"}
 print(sorted(heavy & set(sys.modules)))

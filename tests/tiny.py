@@ -8,6 +8,7 @@ import yaml
 from PIL import Image
 
 from offramp.core.costs import Cost, Costs
+from offramp.core.rule import AtLeast
 from offramp.metrics.trace import Trace
 
 NAMES = ("ground", "box", "ball")
@@ -66,6 +67,11 @@ def write_pair(
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(file)
     return files
+
+
+def at_least(threshold: float | None) -> AtLeast | None:
+    """Make the rule of a threshold, or none of none."""
+    return None if threshold is None else AtLeast(threshold=threshold)
 
 
 def make_trace(

@@ -32,7 +32,7 @@ class EngineContract:
     def test_every_exit_answers_as_the_network_does(
         self, engine: Engine, bundle: Bundle, network: MultiExitNetwork, frame: Array
     ) -> None:
-        score = ScoreSpec.parse(bundle.manifest.plan.score)
+        scores = [ScoreSpec.parse(name) for name in bundle.manifest.plan.scores]
         heads = dict(exits_to_end(bundle.manifest.plan))
         theirs, ours, exit_ = engine.begin(frame), network.begin(torch.tensor(frame)[None]), 0
         for index, point in enumerate(network.points):
@@ -41,9 +41,10 @@ class EngineContract:
                 continue
             theirs = engine.advance(exit_, theirs)
             reading = engine.read(exit_, theirs)
-            expected = network.read(index, ours, heads[point], [score])
+            expected = network.read(index, ours, heads[point], scores)
             np.testing.assert_allclose(reading.logits, expected.logits, rtol=0, atol=CLOSE)
-            assert abs(reading.score - float(expected.scores[score.name])) < CLOSE
+            read = [float(expected.scores[score.name]) for score in scores]
+            np.testing.assert_allclose(reading.scores, read, rtol=0, atol=CLOSE)
             exit_ += 1
         assert exit_ == len(bundle.manifest.segments)
 
@@ -64,14 +65,14 @@ class EngineContract:
 
     def test_a_score_is_a_plain_number(self, engine: Engine, frame: Array) -> None:
         reading = engine.read(0, engine.advance(0, engine.begin(frame)))
-        assert type(reading.score) is float
+        assert {type(score) for score in reading.scores} == {float}
 
     def test_reading_twice_or_not_at_all_changes_nothing(
         self, engine: Engine, frame: Array
     ) -> None:
         state = engine.advance(0, engine.begin(frame))
         once, again = engine.read(0, state), engine.read(0, state)
-        assert once.score == again.score
+        assert once.scores == again.scores
         later = engine.read(1, engine.advance(1, state))
         unread = engine.read(1, engine.advance(1, engine.advance(0, engine.begin(frame))))
         assert np.array_equal(later.logits, unread.logits)
@@ -83,7 +84,7 @@ class EngineContract:
         alone = engine.read(0, engine.advance(0, engine.begin(frame)))
         first, second = engine.begin(frame), engine.begin(other)
         engine.advance(0, second)
-        assert engine.read(0, engine.advance(0, first)).score == alone.score
+        assert engine.read(0, engine.advance(0, first)).scores == alone.scores
 
     @pytest.mark.parametrize("shape", [(63, 96, 3), (96, 64, 3), (64, 96), (64, 96, 4)])
     def test_a_frame_of_another_size_is_refused(
@@ -95,7 +96,7 @@ class EngineContract:
     def test_a_frame_that_is_a_view_is_taken(self, engine: Engine, frame: Array) -> None:
         turned = np.ascontiguousarray(frame[:, ::-1])
         scores = [
-            engine.read(0, engine.advance(0, engine.begin(f))).score
+            engine.read(0, engine.advance(0, engine.begin(f))).scores
             for f in (turned, frame[:, ::-1])
         ]
         assert scores[0] == scores[1]

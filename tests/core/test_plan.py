@@ -7,18 +7,19 @@ import pytest
 
 from offramp.core.errors import BadInput, UnknownName
 from offramp.core.plan import Expectation, Plan, PlannedExit
+from tests.tiny import at_least
 
 NOTHING = Expectation(miou=0.5, miou_per_image=0.5, macs=1, latency_ms=0)
 
 
 def make(setting: str, thresholds: list[float | None]) -> dict[str, object]:
     exits = [
-        PlannedExit(point=f"p{i}", head="own", threshold=value)
+        PlannedExit(point=f"p{i}", head="own", rule=at_least(value))
         for i, value in enumerate(thresholds)
     ]
     return {
         "setting": setting,
-        "score": "mean-top1",
+        "scores": ["mean-top1"],
         "exits": [planned.model_dump() for planned in exits],
         "expected": NOTHING.model_dump(),
         "full": NOTHING.model_dump(),

@@ -48,7 +48,7 @@ def test_a_bundle_holds_a_segment_and_a_head_per_exit(bundle: Bundle, plan: Plan
     assert manifest.segments[0].takes == ("frame",)
     for segment, head in zip(manifest.segments, manifest.heads, strict=True):
         assert head.takes == segment.gives[:1]
-        assert head.gives == ("logits", "score")
+        assert head.gives == ("logits", "scores")
 
 
 def test_each_segment_takes_what_earlier_ones_gave(bundle: Bundle) -> None:

@@ -242,7 +242,7 @@ def test_every_segment_s_graph_gives_what_torch_gives(name: str, tmp_path: Path)
         values.update(zip(span.gives, given, strict=True))
         if index in WITH_HEADS.get(name, ()):
             (head_name,) = network.head_names(network.points[index])
-            head = ScoredHead(network, index, head_name, SCORE)
+            head = ScoredHead(network, index, head_name, [SCORE])
             graph = write_head(head, given[0], span.gives[0], tmp_path / "head.onnx")
             assert_same(graph, tmp_path / "head.onnx", [given[0]], head(given[0]))
 

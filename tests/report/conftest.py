@@ -9,6 +9,7 @@ from offramp.core.files import write_json, write_text
 from offramp.core.plan import Expectation, Plan, PlannedExit
 from offramp.metrics.trace import Trace
 from offramp.search.search import expect
+from tests.tiny import at_least
 
 EXITS = (("a", "r1-b0-fcn"), ("a", "r2-b1-fcn"), ("b", "r1-b0-fcn"), ("end", "own"))
 
@@ -26,14 +27,14 @@ class Tables:
             PlannedExit(
                 point=EXITS[row][0],
                 head=EXITS[row][1],
-                threshold=threshold,
+                rule=at_least(threshold),
                 miou=self.trace.exit_miou(row),
             )
             for row, threshold in zip(rows, thresholds, strict=True)
         ]
         plan = Plan(
-            setting=setting, score="mean-top1", exits=tuple(exits), expected=nothing, full=nothing,
-            size=self.trace.size, images=len(self.trace.images),
+            setting=setting, scores=("mean-top1",), exits=tuple(exits), expected=nothing,
+            full=nothing, size=self.trace.size, images=len(self.trace.images),
         )  # fmt: skip
         return expect(plan, self.trace, self.costs)
 

@@ -20,6 +20,7 @@ from offramp.models.network import attach
 from offramp.report import pictures
 from offramp.report.examples import Example
 from offramp.report.material import NamedPlan
+from tests.tiny import at_least
 
 EXITS = [("a", "r1-b0-fcn"), ("end", "own")]
 
@@ -62,10 +63,10 @@ def named(exits, setting):
     nothing = Expectation(miou=0, miou_per_image=0, macs=1, latency_ms=0)
     thresholds = [0.9] * (len(exits) - 1) + [None]
     planned = [
-        PlannedExit(point=p, head=h, threshold=t)
+        PlannedExit(point=p, head=h, rule=at_least(t))
         for (p, h), t in zip(exits, thresholds, strict=True)
     ]
-    plan = Plan(setting=setting, score="mean-top1", exits=tuple(planned), expected=nothing,
+    plan = Plan(setting=setting, scores=("mean-top1",), exits=tuple(planned), expected=nothing,
                 full=nothing, size=(32, 64), images=2)  # fmt: skip
     return NamedPlan("p", plan, tuple(range(len(exits))), np.zeros(2, dtype=np.intp), ())
 

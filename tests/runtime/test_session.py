@@ -13,8 +13,7 @@ from offramp.core.plan import Plan
 from offramp.data.dataset import Dataset
 from offramp.data.images import Array
 from offramp.metrics.trace import Trace
-from offramp.policies.policy import replay
-from offramp.policies.threshold import ThresholdPolicy
+from offramp.policies.policy import RulePolicy, replay
 from offramp.runtime.accuracy import evaluate, mean_macs
 from offramp.runtime.engine import Engine, Reading, State
 from offramp.runtime.session import Session
@@ -85,14 +84,13 @@ def test_live_exits_are_those_of_the_replayed_trace(
     session: Session, plan: Plan, trace: Trace, frames: list[Array]
 ) -> None:
     rows = [trace.index(planned.point, planned.head) for planned in plan.exits]
-    scores = np.stack([trace.score(row, plan.score) for row in rows])
-    taken = replay(ThresholdPolicy.of(plan), scores)
+    taken = replay(RulePolicy.of(plan), trace.seen(rows, plan.scores))
     results = [session.segment(frame) for frame in frames]
     assert [result.exit for result in results] == taken.tolist()
     assert set(taken.tolist()) == {0, 1, 2}
     for n, result in enumerate(results):
-        read = [trace.score(row, plan.score)[n] for row in rows[: result.exit + 1]]
-        assert result.scores == pytest.approx(read, abs=1e-4)
+        read = [trace.score(row, plan.scores[0])[n] for row in rows[: result.exit + 1]]
+        assert [score for (score,) in result.scores] == pytest.approx(read, abs=1e-4)
         assert result.point == plan.exits[result.exit].point
 
 

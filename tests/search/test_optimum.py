@@ -14,8 +14,7 @@ import pytest
 
 from offramp.core.costs import Costs
 from offramp.metrics.trace import Trace
-from offramp.policies.policy import replay
-from offramp.policies.threshold import ThresholdPolicy
+from offramp.policies.policy import RulePolicy, replay
 from offramp.search import Goal, Infeasible, search
 from tests.tiny import make_costs, make_trace
 
@@ -231,8 +230,7 @@ def test_a_plan_replays_to_what_it_claims(seed: int) -> None:
     except Infeasible:
         return
     rows = [trace.index(planned.point, planned.head) for planned in plan.exits]
-    scores = np.stack([trace.score(row, plan.score) for row in rows])
-    taken = [rows[i] for i in replay(ThresholdPolicy.of(plan), scores)]
+    taken = [rows[i] for i in replay(RulePolicy.of(plan), trace.seen(rows, plan.scores))]
     again = judge(trace, costs, tuple(rows), taken)
     assert plan.expected.miou == pytest.approx(again.miou, abs=1e-12)
     assert plan.expected.macs == float(again.macs)

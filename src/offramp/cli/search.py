@@ -74,7 +74,8 @@ def search(
         "macs": done.macs,
         "latency_ms": done.latency_ms,
         "full": plan.full.model_dump(),
-        "score": plan.score,
+        "policy": plan.policy,
+        "scores": plan.scores,
         "exits": [planned.model_dump() for planned in plan.exits],
         "configurations": found.configurations,
         "seconds": found.seconds,
@@ -89,13 +90,13 @@ def _print(found: "Found", file: Path) -> None:
     rows = [
         [
             f"{e.point}/{e.head}",
-            "-" if e.threshold is None else f"{plan.score} {e.threshold:.4f}",
+            "-" if e.rule is None else f"{', '.join(plan.scores)} {e.rule}",
             f"{100 * e.share:.1f} %",
             f"{100 * e.miou:.2f} %",
         ]
         for e in plan.exits
     ]
-    print(table(["exit", "threshold", "stop here", "its mIoU"], rows))
+    print(table(["exit", "rule", "stop here", "its mIoU"], rows))
     done, full = plan.expected, plan.full
     print(
         table(

@@ -3,7 +3,7 @@
     NAME.offramp/
       manifest.json       what network, which plan, which graphs, SHA-256 of every other file
       segment_0.onnx      frame (uint8 1×H×W×3) -> values that later graphs take
-      head_0.onnx         feature -> logits (1×C×h×w), score
+      head_0.onnx         feature -> logits (1×C×h×w), scores (one for each that the plan names)
       segment_1.onnx ...
       decoder.onnx        logits, size -> labels (uint8 1×H×W)
 
@@ -26,6 +26,12 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 FRAME = "frame"
 """The name of the value that enters the first segment: uint8 1×H×W×3."""
+
+EXIT_BEFORE, FRAME_BEFORE = "exit_before", "frame_before"
+"""Values that some heads take: labels uint8 1×h×w of the exit before, and of the frame before."""
+
+CELLS = "cells"
+"""What such heads give besides: their own labels uint8 1×h×w."""
 
 
 class Graph(Spec):
@@ -63,7 +69,8 @@ class Manifest(Spec):
         plan: which exits, when to stop, what to expect.
         segments: one graph per exit of the plan, and one to the network's own end if that is not
             among them; a segment's first value feeds the exit's head.
-        heads: one graph per segment: feature -> logits, score.
+        heads: one graph per segment: feature -> logits, scores; where a score compares with the
+            exit or frame before, labels come in and go out besides.
         decoder: logits and size -> labels.
         files: SHA-256 of every file but the manifest.
         path_macs: multiply-accumulates of an image that stops at each exit, heads that it read on

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from offramp.core.errors import BadInput
 from offramp.core.files import read_json, write_text
+from offramp.core.rule import AtLeast, AtMost, Rule
 from offramp.core.spec import Spec
 
 Setting = Literal["budgeted", "anytime", "input-dependent"]
@@ -19,17 +20,22 @@ class PlannedExit(Spec):
     Attributes:
         point: the position where it is attached.
         head: the short name of its head.
-        threshold: the score from which on an image stops here; absent where no score decides
-            (the last exit of a plan, and every exit of a budgeted or anytime plan).
+        rule: decides from the plan's scores whether an image stops here; absent where no score
+            decides (the last exit of a plan, and every exit of a budgeted or anytime plan).
         share: the share of the calibration images that stop here.
         miou: dataset mIoU of this exit alone on the calibration images.
     """
 
     point: str
     head: str
-    threshold: float | None = None
+    rule: Rule | None = None
     share: float = 0.0
     miou: float = 0.0
+
+    @property
+    def threshold(self) -> float | None:
+        """The score at which the decision turns, where it is a single one."""
+        return self.rule.threshold if isinstance(self.rule, AtLeast | AtMost) else None
 
 
 class Expectation(Spec):
@@ -53,7 +59,8 @@ class Plan(Spec):
 
     Attributes:
         setting: budgeted (one exit), anytime (all, refining), or input-dependent.
-        score: name of the score that input-dependent plans decide on.
+        policy: name of the exit strategy, see docs/policies.md.
+        scores: names of the scores that every exit is asked for, in the order of the rules.
         exits: in the order of the path; an image that passes all thresholds stops at the last.
         expected: what the plan does on the calibration images.
         full: what the network without early exits does there.
@@ -62,7 +69,8 @@ class Plan(Spec):
     """
 
     setting: Setting
-    score: str
+    policy: str = "threshold"
+    scores: tuple[str, ...] = Field(min_length=1)
     exits: tuple[PlannedExit, ...]
     expected: Expectation
     full: Expectation
@@ -70,11 +78,11 @@ class Plan(Spec):
     images: int
 
     @model_validator(mode="after")
-    def _thresholds_fit_setting(self) -> "Plan":
-        deciding = [planned.threshold is not None for planned in self.exits]
-        wanted = [self.setting == "input-dependent"] * (len(deciding) - 1) + [False]
-        if not deciding or deciding != wanted:
-            raise ValueError(f"a plan that is {self.setting} cannot have thresholds {deciding}")
+    def _rules_fit_setting(self) -> "Plan":
+        deciding = [planned.rule is not None for planned in self.exits]
+        wanted = self.setting == "input-dependent" and len(deciding) > 1
+        if not deciding or deciding[-1] or any(deciding) != wanted:
+            raise ValueError(f"a plan that is {self.setting} cannot have rules {deciding}")
         return self
 
     @classmethod

@@ -16,9 +16,11 @@ class Sample:
         image: the picture; `images.read_image` reads it.
         mask: what holds its labels; `Dataset.read` knows how to read them.
         group: scene, city or sequence; images of one group stay in one split. Empty: none.
+        clip: the video whose frames, in order, this and its neighbours are. Empty: none.
     """
 
     name: str
     image: Path
     mask: Path
     group: str = ""
+    clip: str = ""

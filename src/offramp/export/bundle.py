@@ -95,7 +95,7 @@ def _write_graphs(
     network: MultiExitNetwork, plan: Plan, folder: Path
 ) -> tuple[list[Graph], list[Graph]]:
     """Write a segment and a head per planned exit, and those that lead to the network's end."""
-    score = ScoreSpec.parse(plan.score)
+    scores = [ScoreSpec.parse(name) for name in plan.scores]
     values = {
         IMAGE: torch.zeros(0),
         "frame": torch.zeros(1, *network.spec.size, 3, dtype=torch.uint8),
@@ -109,7 +109,7 @@ def _write_graphs(
         graph, given = write_span(span, given_by, folder / f"segment_{number}.onnx")
         values.update(zip(span.gives, given, strict=True))
         segments.append(graph)
-        head = ScoredHead(network, last, head_name, score)
+        head = ScoredHead(network, last, head_name, scores)
         name = span.gives[0]
         heads.append(write_head(head, values[name], name, folder / f"head_{number}.onnx"))
         first = last + 1

@@ -12,13 +12,14 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
-from offramp.core.bundle import FRAME, Graph
+from offramp.core.bundle import CELLS, EXIT_BEFORE, FRAME, FRAME_BEFORE, Graph
 from offramp.core.score import ScoreSpec
 from offramp.models.network import MultiExitNetwork, State
 from offramp.models.split import IMAGE
+from offramp.scores import Context, labels
 
 OPSET = 18
-LOGITS, SCORE, SIZE, LABELS = "logits", "score", "size", "labels"
+LOGITS, SCORES, SIZE, LABELS = "logits", "scores", "size", "labels"
 
 
 class Span(nn.Module):
@@ -65,19 +66,32 @@ class Span(nn.Module):
 
 
 class ScoredHead(nn.Module):
-    """A head with its score: feature N×D×h×w to logits N×C×h×w and score N."""
+    """A head with its S scores.
 
-    def __init__(self, network: MultiExitNetwork, index: int, head: str, score: ScoreSpec) -> None:
+    Takes the feature 1×D×h×w, then the labels 1×h×w of the exit and of the frame before, each
+    only if a score compares with it. Gives logits 1×C×h×w and scores S; and its own labels
+    1×h×w if any score compares.
+    """
+
+    def __init__(
+        self, network: MultiExitNetwork, index: int, head: str, scores: Sequence[ScoreSpec]
+    ) -> None:
         super().__init__()
         self.network = network
         self.index = index
         self.head = head
-        self.score = score
+        self.scores = tuple(scores)
+        needs = {spec.needs for spec in scores}
+        pairs = (("exit", EXIT_BEFORE), ("frame", FRAME_BEFORE))
+        self.takes = tuple(name for need, name in pairs if need in needs)
+        self.gives = (LOGITS, SCORES, *((CELLS,) if self.takes else ()))
 
-    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, feature: Tensor, *before: Tensor) -> tuple[Tensor, ...]:
         """Read the head."""
-        reading = self.network.read(self.index, State({}, feature), self.head, [self.score])
-        return reading.logits, reading.scores[self.score.name]
+        context = Context(**dict(zip(self.takes, before, strict=True)))
+        reading = self.network.read(self.index, State({}, feature), self.head, self.scores, context)
+        given = reading.logits, torch.cat([reading.scores[spec.name] for spec in self.scores])
+        return (*given, labels(reading.logits)) if self.takes else given
 
 
 def write_span(
@@ -91,9 +105,11 @@ def write_span(
 
 
 def write_head(head: ScoredHead, feature: Tensor, feature_name: str, file: Path) -> Graph:
-    """Write a head with its score."""
-    write_module(head, (feature,), file, (feature_name,), (LOGITS, SCORE))
-    return Graph(file=file.name, takes=(feature_name,), gives=(LOGITS, SCORE))
+    """Write a head with its scores; labels that it takes are those of its own grid."""
+    logits = head.network.read(head.index, State({}, feature), head.head).logits
+    takes, before = (feature_name, *head.takes), [labels(logits)] * len(head.takes)
+    write_module(head, (feature, *before), file, takes, head.gives)
+    return Graph(file=file.name, takes=takes, gives=head.gives)
 
 
 def write_decoder(classes: int, file: Path) -> Graph:

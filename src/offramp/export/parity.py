@@ -10,10 +10,13 @@ from offramp.core.head import OWN
 from offramp.core.plan import Plan
 from offramp.core.score import ScoreSpec
 from offramp.data.images import Array, resize_image
+from offramp.metrics.seen import Seen
 from offramp.models.network import END, MultiExitNetwork
-from offramp.policies.policy import replay
-from offramp.policies.threshold import ThresholdPolicy
+from offramp.policies.policy import RulePolicy, replay
+from offramp.runtime.engine import NOBODY
 from offramp.runtime.ort import OnnxRuntimeEngine
+from offramp.scores import Context
+from offramp.scores import labels as labels_of
 
 
 @torch.inference_mode()
@@ -27,23 +30,28 @@ def compare(network: MultiExitNetwork, bundle: Bundle, images: Sequence[Array]) 
     """
     plan = bundle.manifest.plan
     engine = OnnxRuntimeEngine(bundle)
-    policy = ThresholdPolicy.of(plan)
+    policy = RulePolicy.of(plan)
     logit_gap = 0.0
     agreeing: list[float] = []
-    scores = np.zeros((2, len(bundle.manifest.segments), len(images)))
+    shape = (2, len(bundle.manifest.segments), len(images), len(plan.scores))
+    scores = np.zeros(shape)
+    before: Array | None = None
     for n, image in enumerate(images):
         size = (image.shape[0], image.shape[1])
         frame = resize_image(image, network.spec.size)
         state = engine.begin(frame)
-        for index, (logits, score) in enumerate(_read_torch(network, bundle, frame)):
+        exit_before: Array | None = None
+        for index, (logits, theirs) in enumerate(_read_torch(network, bundle, frame, before)):
             state = engine.advance(index, state)
-            reading = engine.read(index, state)
-            scores[:, index, n] = score, reading.score
+            reading = engine.read(index, state.beside(exit_before, before))
+            scores[:, index, n] = theirs, reading.scores
+            exit_before = reading.cells
             logit_gap = max(logit_gap, float(np.abs(logits.numpy() - reading.logits).max()))
             labels = network.decode(logits, size)[0].numpy()
             agreeing.append(float((labels == engine.decode(reading.logits, size)).mean()))
+        before = exit_before
     planned = scores[:, : len(plan.exits)]
-    same = replay(policy, planned[0]) == replay(policy, planned[1])
+    same = replay(policy, Seen(planned[0])) == replay(policy, Seen(planned[1]))
     return Parity(
         images=len(images),
         max_logit_difference=logit_gap,
@@ -54,19 +62,23 @@ def compare(network: MultiExitNetwork, bundle: Bundle, images: Sequence[Array]) 
 
 
 def _read_torch(
-    network: MultiExitNetwork, bundle: Bundle, frame: Array
-) -> list[tuple[torch.Tensor, float]]:
-    """Walk the network itself; logits and score of each exit of the bundle."""
+    network: MultiExitNetwork, bundle: Bundle, frame: Array, before: Array | None
+) -> list[tuple[torch.Tensor, list[float]]]:
+    """Walk the network itself; logits and scores of each exit of the bundle."""
     plan = bundle.manifest.plan
-    score = ScoreSpec.parse(plan.score)
+    scores = [ScoreSpec.parse(name) for name in plan.scores]
+    frame_before = torch.from_numpy(NOBODY if before is None else before)
+    exit_before = torch.from_numpy(NOBODY)
     heads = dict(exits_to_end(plan))
     state = network.begin(torch.from_numpy(frame.copy())[None])
     read = []
     for index, point in enumerate(network.points):
         state = network.advance(index, state)
         if point in heads:
-            reading = network.read(index, state, heads[point], [score])
-            read.append((reading.logits, float(reading.scores[score.name])))
+            context = Context(exit_before=exit_before, frame_before=frame_before)
+            reading = network.read(index, state, heads[point], scores, context)
+            read.append((reading.logits, [float(reading.scores[s.name]) for s in scores]))
+            exit_before = labels_of(reading.logits)
     return read
 
 

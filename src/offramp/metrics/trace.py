@@ -7,6 +7,7 @@ it is one `.npz`, described in docs/trace.md, which any program can write.
 import json
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 
 from offramp.core.errors import BadInput, UnknownName
 from offramp.core.files import written
+from offramp.core.score import EXIT_AGREEMENT, FRAME_AGREEMENT
 from offramp.metrics.confusion import mean_iou
+from offramp.metrics.seen import Seen
 
 FORMAT = 1
+OPTIONAL = ("disagreement", "exit_agreement", "frame_agreement")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,13 @@ class Trace:
         intersections: int64 E×N×C, pixels.
         unions: int64 E×N×C, pixels.
         size: input height and width in pixels at which the network ran.
+        disagreement: float64 E×N, share of the pixels whose label is not that of the network's
+            own end; needs no truth. Absent in traces that others wrote.
+        exit_agreement: float32 E×E×N, share of the cells of exit e whose label is that of exit f
+            before it; absent if not recorded.
+        frame_agreement: the same with the answer of exit f to the image before; 0 at the start
+            of a clip.
+        groups: the clip, scene or city of each image; "" where it has none.
     """
 
     images: tuple[str, ...]
@@ -44,6 +55,10 @@ class Trace:
     intersections: NDArray[np.int64]
     unions: NDArray[np.int64]
     size: tuple[int, int]
+    disagreement: NDArray[np.float64] | None = None
+    exit_agreement: NDArray[np.float32] | None = None
+    frame_agreement: NDArray[np.float32] | None = None
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         e, n = len(self.exits), len(self.images)
@@ -51,11 +66,17 @@ class Trace:
             "scores": (e, n, len(self.score_names)),
             "intersections": (e, n, len(self.names)),
             "unions": (e, n, len(self.names)),
+            "disagreement": (e, n),
+            "exit_agreement": (e, e, n),
+            "frame_agreement": (e, e, n),
         }
         for name, shape in wanted.items():
-            if getattr(self, name).shape != shape:
-                got = str(getattr(self, name).shape)
+            array = getattr(self, name)
+            if array is not None and array.shape != shape:
+                got = str(array.shape)
                 raise BadInput(f"a trace with wrong {name}", expected=f"shape {shape}", got=got)
+        if len(self.groups) not in (0, n):
+            raise BadInput("groups of a trace", expected=f"0 or {n}", got=str(len(self.groups)))
 
     def index(self, point: str, head: str) -> int:
         """Find the row of an exit.
@@ -79,6 +100,36 @@ class Trace:
             raise UnknownName("recorded score", name, self.score_names)
         column: NDArray[np.float64] = self.scores[exit_index, :, self.score_names.index(name)]
         return column
+
+    def seen(self, rows: Sequence[int], names: Sequence[str]) -> Seen:
+        """Gather what a chain of exits says: scores E×N×S.
+
+        Args:
+            rows: of the exits, in the order of the path.
+            names: of the scores. The first exit has none before it to agree with.
+
+        Raises:
+            UnknownName: a score was not recorded.
+        """
+        scores = np.zeros((len(rows), len(self.images), len(names)))
+        column, frames = None, None
+        for place, name in enumerate(names):
+            if name == EXIT_AGREEMENT:
+                pairs = self._pairs(name, self.exit_agreement)
+                for index in range(1, len(rows)):
+                    scores[index, :, place] = pairs[rows[index], rows[index - 1]]
+            elif name == FRAME_AGREEMENT:
+                column = place
+                frames = self._pairs(name, self.frame_agreement)[np.ix_(rows, rows)]
+                scores[:, :, place] = frames[:, -1]  # as if the last exit always answered
+            else:
+                scores[:, :, place] = [self.score(row, name) for row in rows]
+        return Seen(scores, column, frames)
+
+    def _pairs(self, name: str, pairs: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        if pairs is None:
+            raise UnknownName("recorded score", name, self.score_names)
+        return pairs
 
     def miou(self, taken: NDArray[np.intp]) -> float:
         """Compute dataset mIoU when image n is answered by exit `taken[n]` (shape N)."""
@@ -105,7 +156,9 @@ class Trace:
             "names": self.names,
             "score_names": self.score_names,
             "size": self.size,
+            "groups": self.groups,
         }
+        pairs = {name: getattr(self, name) for name in OPTIONAL}
         with written(path) as partial, partial.open("wb") as file:
             np.savez_compressed(
                 file,
@@ -113,6 +166,7 @@ class Trace:
                 scores=self.scores,
                 intersections=self.intersections,
                 unions=self.unions,
+                **{name: array for name, array in pairs.items() if array is not None},
             )
 
     @classmethod
@@ -126,6 +180,7 @@ class Trace:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 head = json.loads(str(file["head"]))
                 arrays = {key: file[key] for key in ("scores", "intersections", "unions")}
+                arrays |= {key: file[key] for key in OPTIONAL if key in file}
             if head["format"] != FORMAT:
                 raise BadInput(f"{path} has another format", expected=str(FORMAT))
             return cls(
@@ -134,6 +189,7 @@ class Trace:
                 names=tuple(head["names"]),
                 score_names=tuple(head["score_names"]),
                 size=(head["size"][0], head["size"][1]),
+                groups=tuple(head.get("groups", ())),
                 **arrays,
             )
         except BadInput:

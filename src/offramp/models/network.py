@@ -6,7 +6,7 @@ so what was trained is what is searched, exported and run.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,7 @@ from offramp.models.layers import cropped, resized
 from offramp.models.split import IMAGE, Piece, cut
 from offramp.models.weights import load_into
 from offramp.models.zoo import build_spec
-from offramp.scores import score
+from offramp.scores import Context, scores
 
 END = "end"
 """The name of the last position, where the network's own head answers."""
@@ -34,6 +34,10 @@ STD = (0.229, 0.224, 0.225)
 
 LUMA = (0.299, 0.587, 0.114)
 """The share of red, green and blue in brightness (ITU-R BT.601)."""
+
+
+ALONE = Context()
+"""No answer came before."""
 
 
 @dataclass(frozen=True)
@@ -167,13 +171,22 @@ class MultiExitNetwork(nn.Module):
         return State(live, given[0])
 
     def read(
-        self, index: int, state: State, head: str, scores: Sequence[ScoreSpec] = ()
+        self,
+        index: int,
+        state: State,
+        head: str,
+        specs: Sequence[ScoreSpec] = (),
+        context: Context = ALONE,
     ) -> Reading:
-        """Ask a head at position `index`, and boil its answer down to `scores`."""
+        """Ask a head at position `index`, and boil its answer down to the scores `specs`.
+
+        Raises:
+            BadInput: `context` lacks the earlier answer that a score compares with.
+        """
         logits = self.head(self.points[index], head)(state.feature)
         if self.intake.size != self.spec.size:
             logits = cropped(logits, self.spec.size, self.intake.size)
-        return Reading(logits, {spec.name: score(spec, logits) for spec in scores})
+        return Reading(logits, scores(specs, logits, replace(context, size=self.spec.size)))
 
     def decode(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
         """Enlarge logits N×C×h×w bilinearly and take the best class; uint8 N×H×W."""

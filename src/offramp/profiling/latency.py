@@ -29,7 +29,7 @@ from offramp.runtime.ort import load_graph, share_pool
 Piece = tuple[str, str]
 """A position and a head's name; "" for the segment, and ("", "") for the decoder."""
 
-SCORE = ScoreSpec.parse("mean-top1")
+SCORES = (ScoreSpec.parse("mean-top1"),)
 
 
 def measure(
@@ -108,7 +108,7 @@ def _calls(
         values.update(zip(span.gives, given, strict=True))
         feature = given[0]
         for number, name in enumerate(network.head_names(point)):
-            head = ScoredHead(network, index, name, SCORE)
+            head = ScoredHead(network, index, name, SCORES)
             file = folder / f"head_{index}_{number}.onnx"
             graph = write_head(head, feature, "feature", file)
             calls[point, name] = _call(file, graph.gives, {"feature": feature.numpy()})

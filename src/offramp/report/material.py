@@ -13,8 +13,7 @@ from offramp.core.errors import BadInput
 from offramp.core.files import read_json
 from offramp.core.plan import SETTINGS, Plan
 from offramp.metrics.trace import Trace
-from offramp.policies.policy import replay
-from offramp.policies.threshold import ThresholdPolicy
+from offramp.policies.policy import RulePolicy, replay
 
 FRONTIER = ".frontier.json"
 
@@ -147,8 +146,7 @@ def follow(name: str, plan: Plan, trace: Trace, frontier: tuple[FrontierPoint, .
         BadInput: the plan was not made from this trace.
     """
     rows = tuple(trace.index(planned.point, planned.head) for planned in plan.exits)
-    scores = np.stack([trace.score(row, plan.score) for row in rows])  # E×N
-    taken = replay(ThresholdPolicy.of(plan), scores)
+    taken = replay(RulePolicy.of(plan), trace.seen(rows, plan.scores))
     miou = trace.miou(np.array(rows)[taken])
     if plan.images != len(trace.images) or abs(miou - plan.expected.miou) > 1e-6:
         raise BadInput(

@@ -133,7 +133,7 @@ def _walk(
         planned = named.plan.exits[index] if index < len(named.plan.exits) else None
         row = trace.index(*visited[index])
         decides = planned is not None and planned.threshold is not None
-        score = float(trace.score(row, named.plan.score)[example.image]) if decides else None
+        score = float(trace.score(row, named.plan.scores[0])[example.image]) if decides else None
         role = "stop" if index == example.stop else "passed" if index < example.stop else "unread"
         miou = trace.miou_per_image(np.full(len(trace.images), row))[example.image]
         answers.append(

@@ -151,12 +151,13 @@ def shares(material: Material) -> list[ShareBar]:
 def score_panels(named: NamedPlan, trace: Trace) -> list[ScorePanel]:
     """Set each deciding exit's score against how right it was; none if no score decides."""
     plan = named.plan
-    surer = ScoreSpec.parse(plan.score).more_is_surer
+    name = plan.scores[0]
+    surer = ScoreSpec.parse(name).more_is_surer
     panels = []
     for index, (planned, row) in enumerate(zip(plan.exits, named.rows, strict=True)):
         if planned.threshold is None:
             continue
-        score = trace.score(row, plan.score)
+        score = trace.score(row, name)
         miou = trace.miou_per_image(np.full(len(trace.images), row))
         panels.append(
             ScorePanel(

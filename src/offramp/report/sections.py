@@ -183,14 +183,9 @@ def _difference(row: Comparison) -> list[str]:
 
 
 def _thresholds(plan: Plan) -> str:
-    exits = [
-        f"{e.point}/{e.head}" + ("" if e.threshold is None else f" (≥ {e.threshold:.3f})")
-        for e in plan.exits
-    ]
+    exits = [f"{e.point}/{e.head}" + ("" if e.rule is None else f" ({e.rule})") for e in plan.exits]
     text = " → ".join(exits)
-    if plan.score == "entropy":
-        text = text.replace("≥", "≤")
-    return f"{text} by {plan.score}" if plan.setting == "input-dependent" else text
+    return f"{text} by {', '.join(plan.scores)}" if plan.setting == "input-dependent" else text
 
 
 def _plan_figures(plan: Plan) -> list[str]:

@@ -134,15 +134,16 @@ def _scores_section(material: Material, colours: Mapping[str, str]) -> Section |
         return None
     side, perfect = ("right", "1") if panels[0].more_is_surer else ("left", "−1")
     text = (
-        f"The plan sees no truth: it decides on one number an image, {named.plan.score}. The more "
-        "that number says about how right the exit is, the safer it is to stop."
+        "The plan sees no truth: it decides on one number an image, "
+        f"{named.plan.scores[0]}. The more that number says about how right the exit is, the "
+        "safer it is to stop."
     )
     caption = (
         "One dot a calibration image. Images with a score on the "
         f"{side} of the threshold stop. ρ is the rank correlation of score and per-image mIoU over "
         f"all images: {perfect} would be a perfect judge, 0 a coin."
     )
-    drawing = draw_scores(panels, colours, named.plan.score)
+    drawing = draw_scores(panels, colours, named.plan.scores[0])
     return Section("scores", "What the score knows", [text, page.chart(drawing, "scores", caption)])
 
 

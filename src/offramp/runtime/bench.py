@@ -68,9 +68,10 @@ def _round(session: Session, frame: np.ndarray) -> dict[tuple[str, int], float]:
         for index in range(last + 1):
             state = engine.advance(index, state)
             before = time.perf_counter()
-            reading = engine.read(index, state)
+            reading = engine.read(index, state.beside(None, None))
             read = time.perf_counter()
-            policy.stops(index, reading.score)
+            if index < last:
+                policy.stops(index, reading.scores)
             decided = time.perf_counter()
         engine.decode(reading.logits, size)
         end = time.perf_counter()

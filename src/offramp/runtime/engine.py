@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
+from offramp.core.bundle import EXIT_BEFORE, FRAME_BEFORE
 from offramp.core.errors import UnknownName
 from offramp.data.images import Array
 
@@ -16,13 +19,36 @@ class State:
 
     values: Mapping[str, Any]
 
+    def beside(self, exit_before: Any, frame_before: Any) -> "State":
+        """Add the labels that heads may compare theirs with; nothing where none came before."""
+        before = {EXIT_BEFORE: exit_before, FRAME_BEFORE: frame_before}
+        return State({**self.values, **{k: NOBODY if v is None else v for k, v in before.items()}})
+
 
 @dataclass(frozen=True)
 class Reading:
-    """What an exit says: logits as the engine holds them, and the score on the host."""
+    """What an exit says: logits as the engine holds them, and its scores on the host.
+
+    Attributes:
+        logits: 1×C×h×w.
+        scores: one for each that the plan names.
+        cells: labels uint8 1×h×w, if a score compares with labels.
+    """
 
     logits: Any
-    score: float
+    scores: tuple[float, ...]
+    cells: Array | None = None
+
+
+NOBODY: Array = np.full((1, 1, 1), 255, dtype=np.uint8)
+"""Labels that agree with none."""
+
+
+def on_grid(cells: Array, height: int, width: int) -> Array:
+    """Take labels 1×h'×w' to another grid 1×h×w, as `scores.agreement` compares grids."""
+    rows = np.arange(height) * cells.shape[1] // height
+    columns = np.arange(width) * cells.shape[2] // width
+    return np.ascontiguousarray(cells[:, rows[:, None], columns[None, :]])
 
 
 class Engine(Protocol):

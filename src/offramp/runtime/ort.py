@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from offramp.core.bundle import FRAME, Bundle, Graph
+from offramp.core.bundle import CELLS, FRAME, Bundle, Graph
 from offramp.core.errors import BadInput, BundleError
 from offramp.data.images import Array
-from offramp.runtime.engine import Reading, State
+from offramp.runtime.engine import Reading, State, on_grid
 
 _pool_threads = 0
 
@@ -97,14 +97,22 @@ class OnnxRuntimeEngine:
     def read(self, index: int, state: State) -> Reading:
         """Ask the head of exit `index`."""
         graph, session = self._heads[index]
-        logits, score = _run(graph, session, state.values).values()
-        return Reading(logits, float(score[0]))
+        values = state.values
+        if len(graph.takes) > 1:  # labels of another answer, to be taken to this head's grid
+            values = {**values, **_before(graph, session, values)}
+        given = _run(graph, session, values)
+        return Reading(given["logits"], tuple(given["scores"].tolist()), given.get(CELLS))
 
     def decode(self, logits: Any, size: tuple[int, int]) -> Array:
         """Enlarge an answer to labels uint8 H×W of height and width `size`."""
         feed = {"logits": logits, "size": np.array(size, dtype=np.int64)}
         labels: Array = self._decoder.run(None, feed)[0][0]
         return labels
+
+
+def _before(graph: Graph, session: Any, values: Any) -> dict[str, Array]:
+    shapes = {value.name: value.shape for value in session.get_inputs()}
+    return {name: on_grid(values[name], *shapes[name][1:]) for name in graph.takes[1:]}
 
 
 def _run(graph: Graph, session: Any, values: Any) -> dict[str, Any]:

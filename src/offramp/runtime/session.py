@@ -11,8 +11,7 @@ import numpy as np
 from offramp.core.bundle import Bundle
 from offramp.core.errors import BadInput
 from offramp.data.images import Array, resize_image
-from offramp.policies.policy import Policy
-from offramp.policies.threshold import ThresholdPolicy
+from offramp.policies.policy import Policy, RulePolicy
 from offramp.runtime.engine import Engine, Reading, State, check_engine
 from offramp.runtime.ort import OnnxRuntimeEngine
 
@@ -25,15 +24,17 @@ class Result:
         labels: class indices, uint8 H×W, of the frame's own size.
         exit: index of the exit that answered, among the plan's.
         point: its position in the network.
-        scores: the scores that were read on the way, the answering exit's last.
+        scores: the scores of each exit that was read on the way, the answering exit's last.
         latency_ms: time from the call to this answer.
+        cells: the answer at its output stride, if the plan compares answers.
     """
 
     labels: Array
     exit: int
     point: str
-    scores: tuple[float, ...]
+    scores: tuple[tuple[float, ...], ...]
     latency_ms: float
+    cells: Array | None = None
 
 
 class Session:
@@ -43,7 +44,7 @@ class Session:
         bundle: a bundle, or its folder.
         engine: name of the engine.
         threads: how many threads compute; absent: all cores that the process may use.
-        policy: when to stop; absent: the plan's thresholds.
+        policy: when to stop; absent: the plan's rules.
         clock: seconds that only go forward.
 
     Raises:
@@ -65,35 +66,37 @@ class Session:
         self.engine: Engine = OnnxRuntimeEngine(self.bundle, threads)
         plan = self.bundle.manifest.plan
         self.points = tuple(planned.point for planned in plan.exits)
-        self.policy: Policy = policy or ThresholdPolicy.of(plan)
+        self.policy: Policy = policy or RulePolicy.of(plan)
         self._size = self.bundle.manifest.model.size
         self._clock = clock
         # The last 50 durations of each step, in milliseconds: what the next one may take.
         self._steps = [deque[float](maxlen=50) for _ in self.points]
         self._warm_up()
 
-    def segment(self, image: Array) -> Result:
+    def segment(self, image: Array, before: Result | None = None) -> Result:
         """Answer one frame; segments behind the exit that is taken do not run.
 
         Args:
             image: uint8 RGB H×W×3 of any size.
+            before: the answer to the frame before, in video; for plans that compare with it.
 
         Raises:
             BadInput: the image is no uint8 RGB array.
         """
         start = self._clock()
-        scores: list[float] = []
+        scores: list[tuple[float, ...]] = []
         state = self._begin(image)
-        last = len(self.points) - 1
-        for index in range(last):
+        frame_before = before.cells if before is not None else None
+        reading: Reading | None = None
+        for index in range(len(self.points)):
             state = self.engine.advance(index, state)
-            reading = self.engine.read(index, state)
-            scores.append(reading.score)
-            if self.policy.stops(index, reading.score):
-                return self._result(reading, index, scores, image, start)
-        reading = self.engine.read(last, self.engine.advance(last, state))
-        scores.append(reading.score)
-        return self._result(reading, last, scores, image, start)
+            exit_before = reading.cells if reading is not None else None
+            reading = self.engine.read(index, state.beside(exit_before, frame_before))
+            scores.append(reading.scores)
+            if index + 1 == len(self.points) or self.policy.stops(index, reading.scores):
+                break
+        assert reading is not None
+        return self._result(reading, index, scores, image, start)
 
     def full(self, image: Array) -> Result:
         """Answer one frame as the network without early exits does, reading no other head.
@@ -105,8 +108,8 @@ class Session:
         last = len(self.bundle.manifest.segments) - 1
         for index in range(last + 1):
             state = self.engine.advance(index, state)
-        reading = self.engine.read(last, state)
-        return self._result(reading, last, [reading.score], image, start)
+        reading = self.engine.read(last, state.beside(None, None))
+        return self._result(reading, last, [reading.scores], image, start)
 
     def refine(self, image: Array, deadline_ms: float | None = None) -> Iterator[Result]:
         """Yield ever better answers to one frame, exit by exit, until the deadline or the end.
@@ -120,7 +123,7 @@ class Session:
             deadline_ms: milliseconds from now; absent: run to the last exit.
         """
         start = self._clock()
-        scores: list[float] = []
+        scores: list[tuple[float, ...]] = []
         state = self._begin(image)
         for index in range(len(self.points)):
             begun = self._clock()
@@ -128,8 +131,8 @@ class Session:
             if index and deadline_ms is not None and expected_end > deadline_ms:
                 return
             state = self.engine.advance(index, state)
-            reading = self.engine.read(index, state)
-            scores.append(reading.score)
+            reading = self.engine.read(index, state.beside(None, None))
+            scores.append(reading.scores)
             result = self._result(reading, index, scores, image, start)
             self._steps[index].append(1000 * (self._clock() - begun))
             yield result
@@ -144,12 +147,17 @@ class Session:
         return self.engine.begin(resize_image(image, self._size))
 
     def _result(
-        self, reading: Reading, index: int, scores: list[float], image: Array, start: float
+        self,
+        reading: Reading,
+        index: int,
+        scores: list[tuple[float, ...]],
+        image: Array,
+        start: float,
     ) -> Result:
         labels = self.engine.decode(reading.logits, (image.shape[0], image.shape[1]))
         spent = 1000 * (self._clock() - start)
         point = self.points[index] if index < len(self.points) else "end"
-        return Result(labels, index, point, tuple(scores), spent)
+        return Result(labels, index, point, tuple(scores), spent, reading.cells)
 
     def _warm_up(self) -> None:
         """Run a blank frame through every exit, so that the first answer is not the slowest."""

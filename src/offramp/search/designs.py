@@ -71,10 +71,20 @@ def chains(trace: Trace, costs: Costs, goal: Goal) -> Iterator[Chain]:
             if length == 1:
                 yield _fixed(trace, costs, exits)
                 continue
-            for score in trace.score_names:
+            for score in deciding(trace):
                 chain = table.judged(exits, score)
                 if chain is not None:
                     yield chain
+
+
+def deciding(trace: Trace) -> tuple[str, ...]:
+    """List the recorded scores that one threshold an exit can decide by."""
+    return tuple(name for name in trace.score_names if decides_alone(ScoreSpec.parse(name)))
+
+
+def decides_alone(spec: ScoreSpec) -> bool:
+    """Tell whether one threshold on a score is a strategy of its own."""
+    return spec.direction != "range" and spec.reduce != "class"
 
 
 def levels(scores: Floats, most: int = LEVELS) -> Floats:
@@ -143,7 +153,7 @@ class _Table:
         self.grids = {
             (row, name): self._grid(row, name)
             for row in range(len(trace.exits) - 1)
-            for name in trace.score_names
+            for name in deciding(trace)
         }
 
     def judged(self, exits: tuple[int, ...], score: str) -> Chain | None:

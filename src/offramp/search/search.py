@@ -11,10 +11,11 @@ from offramp.core.errors import BadInput, Infeasible
 from offramp.core.files import write_json
 from offramp.core.plan import Expectation, Plan, PlannedExit
 from offramp.core.progress import Track, silent
+from offramp.core.rule import AtLeast, AtMost
+from offramp.core.score import ScoreSpec
 from offramp.metrics.trace import Trace
-from offramp.policies.policy import replay
-from offramp.policies.threshold import ThresholdPolicy
-from offramp.search.designs import Chain, chains
+from offramp.policies.policy import RulePolicy, replay
+from offramp.search.designs import Chain, chains, deciding
 from offramp.search.goal import Goal
 
 
@@ -109,7 +110,7 @@ class _Best:
                 ways[length] += ways[length - 1] * size
         if goal.setting == "anytime":
             return ways[-2]
-        return ways[1] + sum(ways[2:]) * len(trace.score_names)
+        return ways[1] + sum(ways[2:]) * len(deciding(trace))
 
     def judge(self, chain: Chain, trace: Trace) -> None:
         """Compare all grid points of a chain with the best so far."""
@@ -210,19 +211,20 @@ def _plan(
 ) -> Plan:
     """Write the chosen design as a plan, and replay it for what is expected."""
     decided = bool(chain.levels)
-    thresholds = [*(chain.thresholds(grid) if decided else ()), None]
     exits = [
         PlannedExit(point=trace.exits[row][0], head=trace.exits[row][1], miou=trace.exit_miou(row))
         for row in chain.exits
     ]
     if decided:
+        kind = AtLeast if ScoreSpec.parse(chain.score).more_is_surer else AtMost
+        rules = [*(kind(threshold=t) for t in chain.thresholds(grid)), None]
         exits = [
-            planned.model_copy(update={"threshold": threshold})
-            for planned, threshold in zip(exits, thresholds, strict=True)
+            planned.model_copy(update={"rule": rule})
+            for planned, rule in zip(exits, rules, strict=True)
         ]
     plan = Plan(
         setting=goal.setting,
-        score=chain.score,
+        scores=(chain.score,),
         exits=tuple(exits),
         expected=full,
         full=full,
@@ -235,8 +237,7 @@ def _plan(
 def expect(plan: Plan, trace: Trace, costs: Costs) -> Plan:
     """Replay a plan on a trace, and fill in its shares and what it is expected to do."""
     rows = [trace.index(planned.point, planned.head) for planned in plan.exits]
-    scores = np.stack([trace.score(row, plan.score) for row in rows])
-    taken = replay(ThresholdPolicy.of(plan), scores)
+    taken = replay(RulePolicy.of(plan), trace.seen(rows, plan.scores))
     shares = np.bincount(taken, minlength=len(rows)) / len(trace.images)
     exits = tuple(
         planned.model_copy(update={"share": float(share)})

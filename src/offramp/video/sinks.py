@@ -86,7 +86,7 @@ class Sink:
             **line,
             "exit": result.exit,
             "point": result.point,
-            "scores": [round(score, 6) for score in result.scores],
+            "scores": [[round(score, 6) for score in read] for read in result.scores],
             "latency_ms": round(result.latency_ms, 3),
             "area": {n: round(float(s), 5) for n, s in zip(self.model.names, shares, strict=False)},
         }
@@ -94,7 +94,7 @@ class Sink:
     def _picture(self, image: Array, result: Result) -> Array:
         """Colour the answer over the frame, and write the exit taken into a corner."""
         picture = Image.fromarray(overlay(image, result.labels, self.model.palette))
-        text = f"{result.point}  {result.scores[-1]:.3f}  {result.latency_ms:.1f} ms"
+        text = f"{result.point}  {result.scores[-1][0]:.3f}  {result.latency_ms:.1f} ms"
         font = ImageFont.load_default(size=max(12, image.shape[0] // 28))
         draw = ImageDraw.Draw(picture)
         left, top, right, bottom = draw.textbbox((8, 6), text, font=font)

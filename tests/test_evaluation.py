@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from offramp.core.errors import DataFault, UnknownName
-from offramp.core.score import RECORDED
+from offramp.core.score import RECORDED, class_scores
 from offramp.data.dataset import Dataset
 from offramp.data.images import resize_image
 from offramp.evaluation import answers, record
@@ -20,7 +20,7 @@ def test_a_trace_has_every_exit_image_and_score(trace: Trace) -> None:
     heads = ("r1-b0-fcn", "r4-b1-fcn")
     early = [(point, head) for point in ("stem", "bottleneck1", "bottleneck2") for head in heads]
     assert trace.exits == (*early, ("end", "own"))
-    assert trace.score_names == tuple(spec.name for spec in RECORDED)
+    assert trace.score_names == tuple(spec.name for spec in (*RECORDED, *class_scores(3)))
     assert trace.names == NAMES
     assert trace.size == (64, 96)
     assert [name.rsplit("/")[-1] for name in trace.images] == [f"{n:03d}.png" for n in range(8)]
@@ -38,7 +38,7 @@ def test_rows_are_what_the_exit_says_of_the_image(
         state = network.advance(index, state)
     logits = network.head("bottleneck2", "r4-b1-fcn")(state.feature)
     row = trace.index("bottleneck2", "r4-b1-fcn")
-    expected = [float(score(spec, logits)) for spec in RECORDED]
+    expected = [float(score(spec, logits)) for spec in (*RECORDED, *class_scores(3))]
     assert trace.scores[row, 3].tolist() == pytest.approx(expected, abs=1e-6)
     labels = network.decode(logits, (80, 120))[0].numpy()
     inter, union = intersections_unions(labels, truth, 3)

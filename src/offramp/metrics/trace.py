@@ -8,7 +8,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +125,19 @@ class Trace:
             else:
                 scores[:, :, place] = [self.score(row, name) for row in rows]
         return Seen(scores, column, frames)
+
+    def subset(self, images: Sequence[int]) -> "Trace":
+        """Keep some images, in the order given; whole clips where frames are compared."""
+        chosen = list(images)
+        per_image = {name: getattr(self, name) for name in ("scores", "intersections", "unions")}
+        optional = {name: getattr(self, name) for name in OPTIONAL}
+        return replace(
+            self,
+            images=tuple(self.images[n] for n in chosen),
+            groups=tuple(self.groups[n] for n in chosen) if self.groups else (),
+            **{name: array[:, chosen] for name, array in per_image.items()},
+            **{name: a if a is None else a[..., chosen] for name, a in optional.items()},
+        )
 
     def _pairs(self, name: str, pairs: NDArray[np.float32] | None) -> NDArray[np.float32]:
         if pairs is None:

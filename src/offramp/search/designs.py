@@ -5,7 +5,7 @@ input-dependent chain has a grid of thresholds on all but its last exit; all poi
 are judged at once, by sums over images of the trace's intersections and unions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -65,7 +65,7 @@ def chains(trace: Trace, costs: Costs, goal: Goal) -> Iterator[Chain]:
             if exits[-1] == last:
                 yield _fixed(trace, costs, exits)
         return
-    table = _Table(trace, costs)
+    table = _Table(trace, costs, range(last), deciding(trace))
     for length in range(1, goal.most_early_exits + 2):
         for exits in _choices(trace, length):
             if length == 1:
@@ -75,6 +75,11 @@ def chains(trace: Trace, costs: Costs, goal: Goal) -> Iterator[Chain]:
                 chain = table.judged(exits, score)
                 if chain is not None:
                     yield chain
+
+
+def judged(trace: Trace, costs: Costs, exits: tuple[int, ...], score: str) -> Chain | None:
+    """Judge one chain with all thresholds of one score; nothing if it tells no images apart."""
+    return _Table(trace, costs, exits[:-1], (score,)).judged(exits, score)
 
 
 def deciding(trace: Trace) -> tuple[str, ...]:
@@ -145,16 +150,14 @@ def _fixed(trace: Trace, costs: Costs, exits: tuple[int, ...]) -> Chain:
 class _Table:
     """The trace and costs as arrays, for judging input-dependent chains."""
 
-    def __init__(self, trace: Trace, costs: Costs) -> None:
+    def __init__(
+        self, trace: Trace, costs: Costs, rows: Iterable[int], names: Sequence[str]
+    ) -> None:
         self.trace = trace
         self.costs = costs
         both = np.concatenate([trace.intersections, trace.unions], axis=2)
         self.counts = both.astype(np.float64)  # E×N×2C
-        self.grids = {
-            (row, name): self._grid(row, name)
-            for row in range(len(trace.exits) - 1)
-            for name in deciding(trace)
-        }
+        self.grids = {(row, name): self._grid(row, name) for row in rows for name in names}
 
     def judged(self, exits: tuple[int, ...], score: str) -> Chain | None:
         """Judge all thresholds of a chain; nothing if a score does not tell images apart.

@@ -1,13 +1,14 @@
 """What do early exits save on a trained run, and does the live session do what the search said?
 
-Needs a run that was trained and recorded, on a data set with the splits calib and val:
+Needs a run that was trained and recorded:
 
     offramp train --data DATA --model fastscnn --recipe recipes/factory.yaml --out RUN
     offramp record RUN
-    python benchmarks/factory.py RUN [--video FILE]
+    python benchmarks/factory.py RUN [--video FILE] [--fitted calib] [--on val]
 
-Searches the cheapest plan within a loss of mIoU on calib, exports it, evaluates it on val beside
-the full network, and compares the exit of every calib image with the offline replay.
+Searches the cheapest plan within a loss of mIoU on the recorded split, exports it, evaluates it on
+another beside the full network, and compares the exit of every recorded image with the offline
+replay.
 """
 
 import argparse
@@ -23,8 +24,7 @@ from offramp.core.costs import Costs
 from offramp.core.files import read_json
 from offramp.export import export
 from offramp.metrics.trace import Trace
-from offramp.policies.policy import replay
-from offramp.policies.threshold import ThresholdPolicy
+from offramp.policies.policy import RulePolicy, replay
 from offramp.runtime.session import Session
 from offramp.search import Goal, search
 from offramp.training.run import Run
@@ -38,6 +38,8 @@ def main() -> None:
     arguments.add_argument("run", type=Path)
     arguments.add_argument("--max-miou-loss", type=float, default=0.01)
     arguments.add_argument("--video")
+    arguments.add_argument("--fitted", default="calib", help="the split that was recorded")
+    arguments.add_argument("--on", default="val", help="the split to evaluate on")
     arguments.add_argument("--name", default="factory", help="of the result file")
     arguments.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     told = arguments.parse_args()
@@ -54,29 +56,27 @@ def main() -> None:
             "configurations": found.configurations,
             "search_seconds": found.seconds,
             "parity": bundle.manifest.parity.model_dump(),
-            "val": described_evaluation(session, run.dataset, "val", track),
-            "replay": _replayed(session, run, trace),
+            told.on: described_evaluation(session, run.dataset, told.on, track),
+            "replay": _replayed(session, run, trace, told.fitted),
         }
         if told.video:
             results["video"] = _video(session, told.video, Path(folder) / "video")
-    val, full = results["val"], results["val"]["full"]
-    results["macs_ratio"] = full["macs"] / val["macs"]
-    results["miou_loss"] = full["miou"] - val["miou"]
-    results["latency_ratio"] = full["latency_ms"]["mean"] / val["latency_ms"]["mean"]
+    early, full = results[told.on], results[told.on]["full"]
+    results["macs_ratio"] = full["macs"] / early["macs"]
+    results["miou_loss"] = full["miou"] - early["miou"]
+    results["latency_ratio"] = full["latency_ms"]["mean"] / early["latency_ms"]["mean"]
     for key in ("macs_ratio", "miou_loss", "latency_ratio", "replay", "video"):
         print(key, results.get(key))
     told.out.mkdir(exist_ok=True)
     save(told.out / f"{told.name}.json", results)
 
 
-def _replayed(session: Session, run: Run, trace: Trace) -> dict[str, int]:
-    """Count the calibration images whose live exit differs from the replayed one."""
+def _replayed(session: Session, run: Run, trace: Trace, split: str) -> dict[str, int]:
+    """Count the recorded images whose live exit differs from the replayed one."""
     plan = session.bundle.manifest.plan
     rows = [trace.index(planned.point, planned.head) for planned in plan.exits]
-    offline = replay(
-        ThresholdPolicy.of(plan), np.stack([trace.score(row, plan.score) for row in rows])
-    )
-    live = [session.segment(image).exit for image, _ in run.dataset.pairs("calib")]
+    offline = replay(RulePolicy.of(plan), trace.seen(rows, plan.scores))
+    live = [session.segment(image).exit for image, _ in run.dataset.pairs(split)]
     return {"images": len(live), "different": int((offline != np.array(live)).sum())}
 
 

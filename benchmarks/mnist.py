@@ -17,6 +17,7 @@ from machine import save
 
 from offramp.cli.console import track
 from offramp.core.plan import Expectation, Plan, PlannedExit
+from offramp.core.rule import AtMost
 from offramp.evaluation import record
 from offramp.export import export
 from offramp.metrics.trace import Trace
@@ -82,9 +83,9 @@ def _plan(trace: Trace, threshold: float) -> Plan:
     (point, head), last = EXITS
     return Plan(
         setting="input-dependent",
-        score=SCORE,
+        scores=(SCORE,),
         exits=(
-            PlannedExit(point=point, head=head, threshold=threshold),
+            PlannedExit(point=point, head=head, rule=AtMost(threshold=threshold)),
             PlannedExit(point=last[0], head=last[1]),
         ),
         expected=nothing,

@@ -20,6 +20,7 @@ from offramp.core.bundle import Bundle
 from offramp.core.head import HeadSpec
 from offramp.core.model import ModelSpec, format_size, parse_size
 from offramp.core.plan import Expectation, Plan, PlannedExit
+from offramp.core.rule import AtLeast
 from offramp.core.score import ScoreSpec
 from offramp.export import export
 from offramp.export.graphs import write_module
@@ -99,10 +100,10 @@ def main() -> None:
 
 def _bundle(network: MultiExitNetwork, out: Path) -> Bundle:
     nothing = Expectation(miou=0, miou_per_image=0, macs=0, latency_ms=0)
-    exits = [PlannedExit(point=p, head=h, threshold=2.0) for p, h in EXITS[:-1]]
+    exits = [PlannedExit(point=p, head=h, rule=AtLeast(threshold=2.0)) for p, h in EXITS[:-1]]
     plan = Plan(
         setting="input-dependent",
-        score=SCORE.name,
+        scores=(SCORE.name,),
         exits=(*exits, PlannedExit(point=EXITS[-1][0], head=EXITS[-1][1])),
         expected=nothing,
         full=nothing,
@@ -132,7 +133,7 @@ def _interleaved(
         state = engine.begin(frame)
         for index in range(last + 1):
             state = engine.advance(index, state)
-            session.policy.stops(index, engine.read(index, state).score)
+            session.policy.stops(index, engine.read(index, state).scores)
 
     for number in range(rounds + 10):
         for k, graph in enumerate(graphs):

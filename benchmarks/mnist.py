@@ -5,10 +5,12 @@
 
 Picks the entropy threshold on calib (5,000 digits of the training file that no training saw): the
 one at which the fewest go on and no more are wrong than at the network's end. Then answers the
-10,000 digits of test, one by one, by the exported bundle.
+10,000 digits of test, one by one, by the exported bundle. Beside it, replayed: the threshold at
+which the fewest go on and accuracy on calib is still that of the paper, 97.57 %.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,6 +29,8 @@ from offramp.search.designs import levels
 from offramp.training.run import Run
 
 SCORE = "entropy"
+PAPER = 0.9757
+"""Accuracy of the whole network in VIDEO table 4.1."""
 EXITS = (("block1", "fc"), ("end", "own"))
 
 
@@ -39,7 +43,8 @@ def main() -> None:
     run = Run.open(told.run)
     network = run.load_network()
     calib = record(network, run.dataset, "calib", track)
-    threshold = _threshold(calib)
+    threshold = _threshold(calib, _right(calib, 1).mean())
+    paper = _threshold(calib, PAPER)
     with TemporaryDirectory() as folder:
         plan = _plan(calib, threshold)
         session = Session(export(network, plan, run.frames(64), Path(folder) / "lenet.offramp"))
@@ -55,8 +60,9 @@ def main() -> None:
             "full": _described(full, float(session.bundle.manifest.full_macs)),
             "early_share": float((early.taken == 0).mean()),
             "path_macs": session.bundle.manifest.path_macs,
+            "at_the_paper_s_accuracy": _replayed(test, paper, session.bundle.manifest.path_macs),
         }
-    for key in ("threshold", "exits", "early_share", "early", "full"):
+    for key in results:
         print(key, results[key])
     save(told.out / "mnist.json", results)
 
@@ -66,12 +72,23 @@ def _right(trace: Trace, row: int) -> np.ndarray:
     return trace.intersections[row].sum(axis=1) > 0
 
 
-def _threshold(trace: Trace) -> float:
-    """Find the largest threshold at which no more images are wrong than at the end."""
+def _threshold(trace: Trace, accuracy: float) -> float:
+    """Find the largest threshold at which so many images are right."""
     early, end = (_right(trace, row) for row in range(2))
     scores = trace.score(0, SCORE)
-    fitting = [t for t in levels(scores, 2000) if _share(scores <= t, early, end) >= end.mean()]
+    fitting = [t for t in levels(scores, 2000) if _share(scores <= t, early, end) >= accuracy]
     return float(max(fitting))
+
+
+def _replayed(trace: Trace, threshold: float, path_macs: Sequence[int]) -> dict[str, float]:
+    """Say what a threshold does."""
+    stops = trace.score(0, SCORE) <= threshold
+    return {
+        "threshold": threshold,
+        "accuracy": _share(stops, _right(trace, 0), _right(trace, 1)),
+        "early_share": float(stops.mean()),
+        "macs": float(np.where(stops, path_macs[0], path_macs[1]).mean()),
+    }
 
 
 def _share(stops: np.ndarray, early: np.ndarray, end: np.ndarray) -> float:

@@ -28,6 +28,7 @@ from pydantic import Field
 
 from offramp.core.errors import BadInput, DataFault, UnknownName
 from offramp.core.spec import Spec
+from offramp.data.clips import frame_labels, frames
 from offramp.data.colour import voc_colour
 from offramp.data.images import Array, image_size, read_image
 from offramp.data.merging import by_name, merge
@@ -174,14 +175,17 @@ class Dataset:
         return self.reader.splits
 
     def samples(self, split: str) -> list[Sample]:
-        """List the images of `split` with their masks, in an order that stays.
+        """List the images of a split, or frames of a clip, with their masks; the order stays.
 
         Raises:
-            UnknownName: the data set has no such split.
+            UnknownName: the data set has no such split, and no such clip.
             DataFault: its folder does not exist or holds no image.
         """
+        if split in self.spec.videos:
+            clip = self.spec.videos[split]
+            return frames(split, self.root / clip.video, self.root / clip.masks)
         if split not in self.splits:
-            raise UnknownName(f"split in {self.file}", split, self.splits)
+            raise UnknownName(f"split in {self.file}", split, (*self.splits, *self.spec.videos))
         return self.reader.samples(split)
 
     def read(self, sample: Sample) -> tuple[Array, Array]:
@@ -210,6 +214,8 @@ class Dataset:
         Raises:
             DataFault: the labels are unreadable, or none of the layout's.
         """
+        if sample.clip:
+            return self.remapped(frame_labels(sample))
         if size is None and self.reader.drawn:
             size = image_size(sample.image)
         return self.remapped(self.reader.labels(sample, size or (0, 0)))

@@ -2,7 +2,7 @@
 
 An image is uint8 RGB H×W×3, turned upright by its EXIF tag. A mask is uint8 H×W of class
 indices. The header is read first: a picture that would unpack to more than `MAX_PIXELS` is
-refused before it is decoded. A path below an IDX file names a picture in it.
+refused before it is decoded. A path below an IDX or a video file names a picture in it.
 """
 
 import io
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from offramp.core.errors import DataFault
+from offramp.data.clips import is_frame, read_frame
 from offramp.data.idx import is_entry, read_entry
 
 Array = NDArray[np.uint8]
@@ -118,6 +119,8 @@ def _rgb(picture: Image.Image) -> Array:
 
 def _open(path: Path) -> Image.Image:
     """Open and decode a picture whose header promises a bearable size."""
+    if is_frame(path):
+        return Image.fromarray(read_frame(path))
     if is_entry(path):
         return Image.fromarray(read_entry(path))
     try:

@@ -56,9 +56,11 @@ class Engine(Protocol):
 
     Attributes:
         label: engine, version and threads, as benchmarks print it.
+        precision: of the numbers in which it computes, such as "f32".
     """
 
     label: str
+    precision: str
 
     def begin(self, frame: Array) -> State:
         """Take a frame uint8 RGB H×W×3 of the bundle's input size."""

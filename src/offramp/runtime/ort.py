@@ -73,6 +73,8 @@ class OnnxRuntimeEngine:
         BundleError: a graph cannot be loaded.
     """
 
+    precision = "f32"
+
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         threads = share_pool(threads)
         self.label = f"onnxruntime {onnxruntime.__version__}, {threads} threads"

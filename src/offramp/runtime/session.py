@@ -10,6 +10,7 @@ import numpy as np
 
 from offramp.core.bundle import Bundle
 from offramp.core.errors import BadInput
+from offramp.core.plan import Plan
 from offramp.data.images import Array, resize_image
 from offramp.policies.policy import Policy, RulePolicy
 from offramp.runtime.engine import Engine, Reading, State, check_engine
@@ -50,6 +51,7 @@ class Session:
     Raises:
         BundleError: the bundle is not genuine or cannot be loaded.
         UnknownName: there is no such engine.
+        BadInput: the plan's rules were fitted on answers of another precision than the engine's.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Session:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(Path(bundle))
         self.engine: Engine = OnnxRuntimeEngine(self.bundle, threads)
         plan = self.bundle.manifest.plan
+        check_precision(plan, self.engine)
         self.points = tuple(planned.point for planned in plan.exits)
         self.policy: Policy = policy or RulePolicy.of(plan)
         self._size = self.bundle.manifest.model.size
@@ -169,3 +172,18 @@ class Session:
             steps.clear()
             steps.append(fastest)
         self.full(np.zeros((*self._size, 3), dtype=np.uint8))
+
+
+def check_precision(plan: Plan, engine: Engine) -> None:
+    """Refuse rules that were fitted on the answers of another precision: scores differ there.
+
+    Raises:
+        BadInput: they were.
+    """
+    if plan.precision != engine.precision:
+        raise BadInput(
+            "the plan's rules were fitted on scores of another precision",
+            expected=f"{engine.precision}, in which {engine.label} computes",
+            got=plan.precision,
+            repair=f"search and export again, from a trace that was recorded in {engine.precision}",
+        )

@@ -68,18 +68,22 @@ def run(
             logger.warning("%s holds images: no overlay video is written of it", name)
         model = session.bundle.manifest.model
         with Sink(out / name, kinds, model, source.fps) as sink:
+            before: Result | None = None
             for frame in track(source.frames(), source.total, name):
-                result = _answer(session, frame, deadline_ms)
+                result = _answer(session, frame, deadline_ms, before)
+                before = result if source.fps else None
                 _count(tally, frame, result, deadline_ms)
                 sink.write(frame, result)
     return tally
 
 
-def _answer(session: Session, frame: Frame, deadline_ms: float | None) -> Result | None:
+def _answer(
+    session: Session, frame: Frame, deadline_ms: float | None, before: Result | None
+) -> Result | None:
     if frame.image is None:
         return None
     if deadline_ms is None:
-        return session.segment(frame.image)
+        return session.segment(frame.image, before)
     *_, last = session.refine(frame.image, deadline_ms)
     return last
 

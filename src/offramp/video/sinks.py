@@ -15,10 +15,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from offramp.core.files import written
 from offramp.core.model import ModelSpec
+from offramp.data.clips import load_av
 from offramp.data.colour import overlay
 from offramp.data.images import Array
 from offramp.runtime.session import Result
-from offramp.video.sources import Frame, load_av
+from offramp.video.sources import Frame
 
 KINDS = ("masks", "overlay", "jsonl", "video")
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from offramp.core.errors import BadInput, DataFault, MissingExtra
+from offramp.core.errors import BadInput, DataFault
+from offramp.data.clips import VIDEO_SUFFIXES, load_av
 from offramp.data.images import SUFFIXES, Array, read_image
-
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".ts", ".mpg", ".mpeg")
 
 
 @dataclass(frozen=True)
@@ -167,12 +166,3 @@ def _opened(file: Path) -> Any:
         container.close()
         raise BadInput(f"{file} holds no video")
     return container
-
-
-def load_av() -> Any:
-    """Load PyAV."""
-    try:
-        import av
-    except ImportError:
-        raise MissingExtra("PyAV", "video", "reading and writing video") from None
-    return av

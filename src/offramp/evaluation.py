@@ -35,7 +35,7 @@ def record(
     samples = data.samples(split)
     spec = network.spec
     exits = [(point, head) for point in network.points for head in network.head_names(point)]
-    specs = (*RECORDED, *class_scores(spec.classes))
+    specs = (*RECORDED, *class_scores(spec.classes), *network.learned)
     sheet = _Sheet(exits, len(samples), spec.classes, specs)
     for n, sample in enumerate(track(samples, len(samples), f"recording {split}")):
         image, truth = data.read(sample)

@@ -67,9 +67,9 @@ def test_thresholds_that_do_not_fit_are_refused(
 
 def test_an_unknown_key_of_an_exit_is_compared_with_those_of_exits(tmp_path: Path) -> None:
     value = make("budgeted", [None])
-    value["exits"] = [{"point": "p0", "head": "own", "treshold": None}]
+    value["exits"] = [{"point": "p0", "head": "own", "rul": None}]
     (tmp_path / "plan.json").write_text(json.dumps(value))
-    with pytest.raises(UnknownName, match="did you mean 'threshold'"):
+    with pytest.raises(UnknownName, match="did you mean 'rule'"):
         Plan.load(tmp_path / "plan.json")
 
 

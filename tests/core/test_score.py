@@ -26,6 +26,7 @@ SPECS = {
     "frame-agreement": ScoreSpec("frame-agreement"),
     "classifier": ScoreSpec("classifier"),
     "regressor": ScoreSpec("regressor"),
+    "exit-choice": ScoreSpec("exit-choice"),
 }
 
 

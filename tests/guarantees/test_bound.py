@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from offramp.core.certificate import Method
 from offramp.guarantees.bound import images_needed, upper_bound
-from offramp.guarantees.pvalues import Method, hoeffding_bentkus, p_value, waudby_smith_ramdas
+from offramp.guarantees.pvalues import hoeffding_bentkus, p_value, waudby_smith_ramdas
 
 METHODS: tuple[Method, ...] = ("wsr", "hb")
 

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from offramp.core.certificate import Method
 from offramp.core.errors import BadInput, UnknownName
 from offramp.guarantees import Certificate, certify
-from offramp.guarantees.pvalues import Method, hoeffding_bentkus, waudby_smith_ramdas
+from offramp.guarantees.pvalues import hoeffding_bentkus, waudby_smith_ramdas
 
 METHODS: tuple[Method, ...] = ("wsr", "hb")
 

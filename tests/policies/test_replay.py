@@ -118,3 +118,23 @@ def test_a_higher_threshold_stops_no_more_images(
     low = followed((AtLeast(threshold=threshold), None), table)
     high = followed((AtLeast(threshold=threshold + more), None), table)
     assert all(h >= lo for h, lo in zip(high, low, strict=True))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_all_images_at_once_are_answered_as_one_by_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = np.round(rng.normal(size=(6, 30, 2)), 1)  # rounded: some lie on thresholds and edges
+    scores[rng.random(scores.shape) < 0.05] = np.nan
+    one, two = scores[:, :, :1], scores
+    pairs: list[tuple[Rule, np.ndarray]] = [
+        (AtLeast(threshold=0.3), one),
+        (AtMost(threshold=-0.2), one),
+        (Range(low=-0.5, high=0.5), one),
+        (Levels(thresholds=(0.0, -1.0)), two),
+        (Table(edges=((-0.5, 0.1), (0.0,)), stop=tuple(rng.random(6) < 0.5)), two),
+    ]
+    for rule, told in pairs:
+        stops = [[rule.stops(row) for row in exit.tolist()] for exit in told]
+        rules = [rule] * 5 + [None]
+        expected = [next((e for e in range(5) if stops[e][n]), 5) for n in range(30)]
+        assert replay(RulePolicy(rules), Seen(told)).tolist() == expected

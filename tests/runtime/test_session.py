@@ -38,6 +38,7 @@ class Watched:
     step_ms: float = 0.0
     calls: Counter[str] = field(default_factory=Counter)
     label: str = "watched"
+    precision: str = "f32"
 
     def begin(self, frame: Array) -> State:
         self.calls["begin"] += 1
@@ -239,3 +240,10 @@ def test_an_unknown_engine_is_refused_before_anything_is_opened() -> None:
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Any) -> None:
     with pytest.raises(BundleError, match="is not a bundle"):
         Session(tmp_path)
+
+
+def test_rules_fitted_in_another_precision_are_refused(bundle: Bundle) -> None:
+    plan = bundle.manifest.plan.model_copy(update={"precision": "int8"})
+    other = Bundle(bundle.folder, bundle.manifest.model_copy(update={"plan": plan}))
+    with pytest.raises(BadInput, match=r"expected f32.*got int8; search and export again"):
+        Session(other)

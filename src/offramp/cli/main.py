@@ -4,9 +4,11 @@ import typer
 
 from offramp.cli import data
 from offramp.cli.bench import bench
+from offramp.cli.compare import compare
 from offramp.cli.demo import demo
 from offramp.cli.eval import evaluate
 from offramp.cli.export import export
+from offramp.cli.learn import learn
 from offramp.cli.models import models
 from offramp.cli.profile import profile
 from offramp.cli.record import record
@@ -27,8 +29,10 @@ app.command("models")(models)
 app.add_typer(data.app, name="data")
 app.command("profile")(profile)
 app.command("train")(train)
+app.command("learn")(learn)
 app.command("record")(record)
 app.command("search")(search)
+app.command("compare")(compare)
 app.command("export")(export)
 app.command("eval")(evaluate)
 app.command("run")(run)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from offramp.core.certificate import Promise
 from offramp.core.errors import BadInput
 from offramp.core.files import read_json, write_text
 from offramp.core.rule import AtLeast, AtMost, Rule
@@ -66,6 +67,8 @@ class Plan(Spec):
         full: what the network without early exits does there.
         size: input height and width in pixels to which the plan belongs.
         images: how many calibration images stand behind it.
+        precision: of the numbers in which the network computed when the rules were fitted.
+        certificate: what is promised about its loss, if anything was.
     """
 
     setting: Setting
@@ -76,6 +79,8 @@ class Plan(Spec):
     full: Expectation
     size: tuple[int, int]
     images: int
+    precision: str = "f32"
+    certificate: Promise | None = None
 
     @model_validator(mode="after")
     def _rules_fit_setting(self) -> "Plan":

@@ -2,8 +2,9 @@
 
 Names are what traces, plans and bundles hold: `mean-top1`, `mean-entropy`, `coverage-top1@0.9`,
 `edge-top1@0.9` and their kin, `entropy`, `fft`, each also with the suffix `-full`;
-`class-top1#2`, `exit-agreement`, `frame-agreement`, and the learned `classifier` and
-`regressor`. The arithmetic is in `offramp.scores`.
+`class-top1#2`, `exit-agreement`, `frame-agreement`, and the learned `classifier`, `regressor`
+and `exit-choice`. The arithmetic is in `offramp.scores`, the networks in
+`offramp.models.auxiliary`.
 """
 
 import re
@@ -34,6 +35,7 @@ Reduce = Literal[
     "frame-agreement",
     "classifier",
     "regressor",
+    "exit-choice",
 ]
 
 _AT_THRESHOLD = re.compile(r"(coverage|edge)-(top1|entropy)@(0\.\d+)(-full)?")
@@ -99,7 +101,7 @@ class ScoreSpec:
     @property
     def learned(self) -> bool:
         """Tell whether a trained network computes it (VIDEO §3.5.2)."""
-        return self.reduce in ("classifier", "regressor")
+        return self.reduce in ("classifier", "regressor", "exit-choice")
 
     @classmethod
     def parse(cls, name: str) -> "ScoreSpec":
@@ -135,12 +137,14 @@ RECORDED: tuple[ScoreSpec, ...] = (
 )
 """The scores that a trace holds of every exit: cheap, and of the exit's own answer alone."""
 
+LEARNED = (ScoreSpec("classifier"), ScoreSpec("regressor"), ScoreSpec("exit-choice"))
+"""The scores that an auxiliary network computes (VIDEO §3.5.2); recorded once it is trained."""
+
 _OTHERS = (
     *class_scores(1),
     ScoreSpec("exit-agreement"),
     ScoreSpec("frame-agreement"),
-    ScoreSpec("classifier"),
-    ScoreSpec("regressor"),
+    *LEARNED,
 )
 _TWINS = tuple(
     ScoreSpec(spec.reduce, spec.confidence, spec.pixel_threshold, full=True) for spec in RECORDED

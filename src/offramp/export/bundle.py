@@ -16,6 +16,7 @@ from offramp.core.score import ScoreSpec
 from offramp.data.images import Array
 from offramp.export.graphs import ScoredHead, Span, write_decoder, write_head, write_span
 from offramp.export.parity import compare, exits_to_end
+from offramp.models.auxiliary import require_trained
 from offramp.models.count import count
 from offramp.models.network import END, MultiExitNetwork
 from offramp.models.split import IMAGE
@@ -41,8 +42,8 @@ def export(
         out: folder to write; an existing bundle there is replaced.
 
     Raises:
-        BadInput: the plan belongs to another input size, `out` is something else than a bundle,
-            or there is no image.
+        BadInput: the plan belongs to another input size or needs a learned score that was not
+            trained, `out` is something else than a bundle, or there is no image.
         UnknownName: the plan names an exit that the network lacks.
         ParityError: the bundle does not answer as the network does; nothing is written.
     """
@@ -88,6 +89,7 @@ def _check_arguments(
         raise BadInput(f"{out} exists and is not a bundle", repair="give another --out")
     for planned in plan.exits:
         network.head(planned.point, planned.head)
+    require_trained(network.auxiliaries, [ScoreSpec.parse(name) for name in plan.scores])
 
 
 @torch.inference_mode()

@@ -1,7 +1,8 @@
 """Promises about the loss, with proofs: arithmetic on losses, no network in sight."""
 
-from offramp.guarantees.certify import Certificate, certify
-from offramp.guarantees.conformal import MeanControl, control_mean
+from offramp.core.certificate import Certificate, MeanControl
+from offramp.guarantees.certify import certify
+from offramp.guarantees.conformal import control_mean
 from offramp.guarantees.division import divide
 from offramp.guarantees.losses import miou_losses
 from offramp.guarantees.sequence import pareto_order

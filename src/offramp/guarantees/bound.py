@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.guarantees.pvalues import Method, hoeffding_bentkus, p_value, waudby_smith_ramdas
+from offramp.core.certificate import Method
+from offramp.guarantees.pvalues import hoeffding_bentkus, p_value, waudby_smith_ramdas
 
 Floats = NDArray[np.float64]
 

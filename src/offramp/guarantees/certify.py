@@ -12,55 +12,17 @@ chosen by these units: search on other images (offramp.guarantees.division).
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.core.certificate import Certificate, Method
 from offramp.core.errors import BadInput, UnknownName
-from offramp.core.spec import Spec
 from offramp.guarantees.bound import images_needed, upper_bound
 from offramp.guarantees.clips import units
-from offramp.guarantees.pvalues import Method, p_value
+from offramp.guarantees.pvalues import p_value
 from offramp.guarantees.sequence import fixed_sequence
-
-
-class Certificate(Spec):
-    """What was promised, and on what grounds; or that nothing can be, and what it would take.
-
-    Attributes:
-        index: the last configuration that was certified; None if none was, then the full network
-            has to run, which loses nothing.
-        limit: the mean loss that is not exceeded.
-        confidence: probability with which the promise holds.
-        method: of the p-values.
-        units: what counts once.
-        n: how many units there were.
-        dropped: images left out because they have no labelled pixel.
-        seed: of the order in which the units were tested.
-        p_values: of the configurations tested; the last is the first above 1 - confidence, unless
-            all were certified.
-        loss: mean loss on these units of the configuration `index`, or of the first if none was
-            certified.
-        bound: upper confidence bound on the mean loss of the same configuration. It would be a
-            promise for a configuration fixed beforehand; these units have picked this one, so
-            that the promise is `limit`.
-        needed: how many units like these would certify the configuration at which testing
-            stopped; None if all were certified, or no number up to a million would do.
-    """
-
-    index: int | None
-    limit: float
-    confidence: float
-    method: Method
-    units: Literal["images", "clips"]
-    n: int
-    dropped: int
-    seed: int
-    p_values: tuple[float, ...]
-    loss: float
-    bound: float
-    needed: int | None
 
 
 def certify(

@@ -8,11 +8,11 @@ clips of the clip's mean loss: a short clip weighs as much as a long one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.core.certificate import Units as Kind
 from offramp.core.errors import BadInput
 
 Floats = NDArray[np.float64]
@@ -29,7 +29,7 @@ class Units:
     """
 
     losses: Floats
-    kind: Literal["images", "clips"]
+    kind: Kind
     dropped: int
 
 

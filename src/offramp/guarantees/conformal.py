@@ -11,40 +11,13 @@ the promise is then about these larger losses, and so about those below them too
 
 from collections.abc import Sequence
 from math import floor
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.core.certificate import MeanControl
 from offramp.core.errors import BadInput
-from offramp.core.spec import Spec
 from offramp.guarantees.clips import units
-
-
-class MeanControl(Spec):
-    """The riskiest configuration whose mean loss keeps to the limit on average.
-
-    Attributes:
-        index: that configuration; None if there is none, then the full network has to run.
-        limit: the mean loss that is not exceeded on average.
-        units: what counts once.
-        n: how many units there were.
-        dropped: images left out because they have no labelled pixel.
-        loss: mean of the growing losses at `index`, or at the first configuration if there is
-            none.
-        bound: the same with one more unit of loss 1: (n loss + 1) / (n + 1).
-        needed: how many units with the same mean would allow the configuration after `index`;
-            None if all are allowed, or no number would do.
-    """
-
-    index: int | None
-    limit: float
-    units: Literal["images", "clips"]
-    n: int
-    dropped: int
-    loss: float
-    bound: float
-    needed: int | None
 
 
 def control_mean(

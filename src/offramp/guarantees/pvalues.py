@@ -19,16 +19,15 @@ its p-value depends on the mean and the number of units alone, not on their orde
 """
 
 from math import ceil, e, exp, log, log1p
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.core.certificate import Method
 from offramp.core.errors import BadInput
 from offramp.guarantees.binomial import binomial_cdf
 
 Floats = NDArray[np.float64]
-Method = Literal["wsr", "hb"]
 
 WHOLE = 1e-9
 """A sum of losses this close to a whole number is one: what is beyond is rounding."""

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from offramp.metrics.confusion import mean_iou
 from offramp.metrics.seen import Seen
 
 FORMAT = 1
+TABLES = ("scores", "intersections", "unions")
 OPTIONAL = ("disagreement", "exit_agreement", "frame_agreement")
 
 
@@ -45,6 +47,7 @@ class Trace:
         frame_agreement: the same with the answer of exit f to the image before; 0 at the start
             of a clip.
         groups: the clip, scene or city of each image; "" where it has none.
+        precision: of the numbers in which the network computed.
     """
 
     images: tuple[str, ...]
@@ -59,6 +62,7 @@ class Trace:
     exit_agreement: NDArray[np.float32] | None = None
     frame_agreement: NDArray[np.float32] | None = None
     groups: tuple[str, ...] = ()
+    precision: str = "f32"
 
     def __post_init__(self) -> None:
         e, n = len(self.exits), len(self.images)
@@ -129,15 +133,28 @@ class Trace:
     def subset(self, images: Sequence[int]) -> "Trace":
         """Keep some images, in the order given; whole clips where frames are compared."""
         chosen = list(images)
-        per_image = {name: getattr(self, name) for name in ("scores", "intersections", "unions")}
-        optional = {name: getattr(self, name) for name in OPTIONAL}
+        arrays: dict[str, Any] = {
+            name: None if array is None else array[..., chosen]
+            for name, array in ((name, getattr(self, name)) for name in OPTIONAL)
+        }
+        arrays |= {name: getattr(self, name)[:, chosen] for name in TABLES}
         return replace(
             self,
             images=tuple(self.images[n] for n in chosen),
             groups=tuple(self.groups[n] for n in chosen) if self.groups else (),
-            **{name: array[:, chosen] for name, array in per_image.items()},
-            **{name: a if a is None else a[..., chosen] for name, a in optional.items()},
+            **arrays,
         )
+
+    def only(self, rows: Sequence[int]) -> "Trace":
+        """Keep some exits, in the order given; the last must be the network's own end."""
+        kept = list(rows)
+        arrays: dict[str, Any] = {
+            name: None if array is None else array[kept]
+            for name, array in ((name, getattr(self, name)) for name in (*TABLES, *OPTIONAL))
+        }
+        for name in ("exit_agreement", "frame_agreement"):
+            arrays[name] = None if arrays[name] is None else arrays[name][:, kept]
+        return replace(self, exits=tuple(self.exits[row] for row in kept), **arrays)
 
     def _pairs(self, name: str, pairs: NDArray[np.float32] | None) -> NDArray[np.float32]:
         if pairs is None:
@@ -170,6 +187,7 @@ class Trace:
             "score_names": self.score_names,
             "size": self.size,
             "groups": self.groups,
+            "precision": self.precision,
         }
         pairs = {name: getattr(self, name) for name in OPTIONAL}
         with written(path) as partial, partial.open("wb") as file:
@@ -192,7 +210,7 @@ class Trace:
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 head = json.loads(str(file["head"]))
-                arrays = {key: file[key] for key in ("scores", "intersections", "unions")}
+                arrays = {key: file[key] for key in TABLES}
                 arrays |= {key: file[key] for key in OPTIONAL if key in file}
             if head["format"] != FORMAT:
                 raise BadInput(f"{path} has another format", expected=str(FORMAT))
@@ -203,6 +221,7 @@ class Trace:
                 score_names=tuple(head["score_names"]),
                 size=(head["size"][0], head["size"][1]),
                 groups=tuple(head.get("groups", ())),
+                precision=head.get("precision", "f32"),
                 **arrays,
             )
         except BadInput:

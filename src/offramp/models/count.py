@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from offramp.core.costs import Cost, Costs
@@ -24,10 +24,12 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def count(network: MultiExitNetwork) -> Costs:
-    """Count every segment and every head of a network for one image of its input size."""
+    """Count every segment and every head of a network for one image of its input size.
+
+    A head includes its auxiliary network, if it has one, whether or not a plan asks it.
+    """
     network.eval()
-    frame = torch.zeros(1, *network.spec.size, 3, dtype=torch.uint8, device=network.mean.device)
-    state = network.begin(frame)
+    state = network.begin(_blank(network))
     segments, heads = [], {}
     counted: set[nn.Parameter] = set()
     for index, point in enumerate(network.points):
@@ -42,8 +44,8 @@ def count(network: MultiExitNetwork) -> Costs:
         )
         heads[point] = {
             name: Cost(
-                macs=count_macs(partial(network.read, index, state, name)),
-                parameters=count_parameters(network.head(point, name)),
+                macs=count_macs(partial(network.read, index, state, name, network.learned)),
+                parameters=sum(map(count_parameters, _parts(network, index, name))),
             )
             for name in network.head_names(point)
         }
@@ -57,3 +59,34 @@ def count_new(parameters: Iterable[nn.Parameter], counted: set[nn.Parameter]) ->
     new = set(parameters) - counted
     counted |= new
     return sum(parameter.numel() for parameter in new)
+
+
+@torch.no_grad()
+def auxiliary_share(network: MultiExitNetwork) -> float:
+    """Compare each auxiliary network with the path that it guards: the largest share of its MACs.
+
+    The path leads from the image to the head's answer. 0 without auxiliary networks.
+    """
+    if network.auxiliaries is None:
+        return 0.0
+    costs, shares = count(network), []
+    state = network.begin(_blank(network))
+    for index, point in enumerate(network.points):
+        state = network.advance(index, state)
+        for name in network.head_names(point):
+            logits = network.read(index, state, name).logits
+            auxiliary: nn.Module = network.auxiliaries.of(index, name)
+            macs = count_macs(partial(auxiliary, logits))
+            shares.append(macs / (costs.of([(point, name)]).macs - macs))
+    return max(shares)
+
+
+def _blank(network: MultiExitNetwork) -> Tensor:
+    """Make a black image of the network's size."""
+    return torch.zeros(1, *network.spec.size, 3, dtype=torch.uint8, device=network.mean.device)
+
+
+def _parts(network: MultiExitNetwork, index: int, name: str) -> list[nn.Module]:
+    """List a head, and its auxiliary network if it has one."""
+    head, more = network.head(network.points[index], name), network.auxiliaries
+    return [head] if more is None else [head, more.of(index, name)]

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from offramp.core.errors import BadInput, UnknownName
 from offramp.core.head import OWN, HeadSpec
 from offramp.core.model import ModelSpec, Size, format_size
-from offramp.core.score import ScoreSpec
+from offramp.core.score import LEARNED, ScoreSpec
+from offramp.models.auxiliary import Auxiliaries, learned_scores
 from offramp.models.fake import frozen
 from offramp.models.heads import build_head
 from offramp.models.intake import Intake, find_intake
@@ -92,6 +93,9 @@ class MultiExitNetwork(nn.Module):
         points: names of the E positions; the last is "end".
         segments: one piece per position.
         heads: heads by position and name.
+
+    Attributes:
+        auxiliaries: what computes learned scores; absent until `offramp learn` trained it.
     """
 
     def __init__(
@@ -110,6 +114,7 @@ class MultiExitNetwork(nn.Module):
         self.heads = nn.ModuleDict(
             {_key(point): nn.ModuleDict(dict(heads[point])) for point in points}
         )
+        self.auxiliaries: Auxiliaries | None = None
         mean, std, luma = (torch.tensor(numbers).view(1, 3, 1, 1) for numbers in (MEAN, STD, LUMA))
         self.register_buffer("luma", luma, persistent=False)
         if intake.channels == 1:
@@ -132,6 +137,17 @@ class MultiExitNetwork(nn.Module):
         if name not in self.heads[_key(point)]:
             raise UnknownName(f"head at {point}", name, self.head_names(point))
         return self.heads[_key(point)][name]
+
+    @property
+    def learned(self) -> tuple[ScoreSpec, ...]:
+        """The learned scores that it can compute: all or none."""
+        return LEARNED if self.auxiliaries is not None else ()
+
+    def add_auxiliaries(self) -> Auxiliaries:
+        """Give every head an auxiliary network with random weights, in place of any it has."""
+        heads = [self.head_names(point) for point in self.points]
+        self.auxiliaries = Auxiliaries(self.spec.classes, heads).to(self.mean.device).eval()
+        return self.auxiliaries
 
     def begin(self, image: Tensor) -> State:
         """Normalise uint8 RGB images N×H×W×3, and pad them as far as the network needs.
@@ -181,12 +197,16 @@ class MultiExitNetwork(nn.Module):
         """Ask a head at position `index`, and boil its answer down to the scores `specs`.
 
         Raises:
-            BadInput: `context` lacks the earlier answer that a score compares with.
+            BadInput: `context` lacks the earlier answer that a score compares with, or nothing
+                was trained for a learned score.
         """
         logits = self.head(self.points[index], head)(state.feature)
         if self.intake.size != self.spec.size:
             logits = cropped(logits, self.spec.size, self.intake.size)
-        return Reading(logits, scores(specs, logits, replace(context, size=self.spec.size)))
+        plain = [spec for spec in specs if not spec.learned]
+        found = scores(plain, logits, replace(context, size=self.spec.size))
+        auxiliary = None if self.auxiliaries is None else self.auxiliaries.of(index, head)
+        return Reading(logits, {**found, **learned_scores(auxiliary, specs, logits)})
 
     def decode(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
         """Enlarge logits N×C×h×w bilinearly and take the best class; uint8 N×H×W."""

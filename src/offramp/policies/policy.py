@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.core.plan import Plan
-from offramp.core.rule import Rule
+from offramp.core.rule import AtLeast, AtMost, Levels, Range, Rule, Table
 from offramp.metrics.seen import Seen
 
 
@@ -54,6 +54,8 @@ def replay(policy: Policy, seen: Seen) -> NDArray[np.intp]:
     Returns:
         Indices into the plan's exits, shape N: what a session does on the same images.
     """
+    if isinstance(policy, RulePolicy) and seen.column is None:
+        return _at_once(policy, seen.scores)
     exits, images, _ = seen.scores.shape
     taken = np.full(images, exits - 1, dtype=np.intp)
     before = 0
@@ -63,4 +65,40 @@ def replay(policy: Policy, seen: Seen) -> NDArray[np.intp]:
                 taken[n] = index
                 break
         before = int(taken[n])
+    return taken
+
+
+def stopped(rule: Rule, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Ask a rule about many images at once; scores N×S, answers N."""
+    if isinstance(rule, Levels):
+        return np.asarray((scores >= np.array(rule.thresholds)).all(axis=1))
+    if isinstance(rule, Table):
+        return _in_stopping_bins(rule, scores)
+    single = scores[:, 0]
+    if isinstance(rule, AtLeast):
+        return np.asarray(single >= rule.threshold)
+    if isinstance(rule, AtMost):
+        return np.asarray(single <= rule.threshold)
+    if isinstance(rule, Range):
+        return np.asarray((single >= rule.low) & (single <= rule.high))
+    return np.array([rule.stops(row) for row in scores.tolist()], dtype=bool)
+
+
+def _in_stopping_bins(rule: Table, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+    index = np.zeros(len(scores), dtype=np.intp)
+    for column, edges in zip(scores.T, rule.edges, strict=True):
+        index = index * (len(edges) + 1) + np.searchsorted(np.array(edges), column, side="right")
+    known = ~np.isnan(scores).any(axis=1)
+    # A score that is no number has no bin; 0 stands in, and is left out.
+    return np.asarray(known & np.array(rule.stop)[np.where(known, index, 0)])
+
+
+def _at_once(policy: RulePolicy, scores: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Replay rules, exit by exit, on images that do not depend on each other; scores E×N×S."""
+    exits, images, _ = scores.shape
+    taken = np.full(images, exits - 1, dtype=np.intp)
+    for index in reversed(range(exits - 1)):
+        rule = policy.rules[index]
+        if rule is not None:
+            taken[stopped(rule, scores[index])] = index
     return taken

@@ -185,7 +185,8 @@ def _difference(row: Comparison) -> list[str]:
 def _thresholds(plan: Plan) -> str:
     exits = [f"{e.point}/{e.head}" + ("" if e.rule is None else f" ({e.rule})") for e in plan.exits]
     text = " → ".join(exits)
-    return f"{text} by {', '.join(plan.scores)}" if plan.setting == "input-dependent" else text
+    text = f"{text} by {', '.join(plan.scores)}" if plan.setting == "input-dependent" else text
+    return text if plan.certificate is None else f"{text}; promised {plan.certificate}"
 
 
 def _plan_figures(plan: Plan) -> list[str]:

@@ -46,6 +46,11 @@ class Prediction:
         return self._sum.reciprocal()
 
     @cached_property
+    def probabilities(self) -> Tensor:
+        """The probability of each class, N×C×h×w."""
+        return self._powers * self.top1
+
+    @cached_property
     def entropy(self) -> Tensor:
         """Entropy in nats, log Σ eᵈ − Σ d·eᵈ / Σ eᵈ with d the logits less their largest; N×1×h×w.
 

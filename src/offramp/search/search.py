@@ -1,7 +1,7 @@
 """Judge every design of the space and return the optimum, with the whole frontier beside it."""
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +15,9 @@ from offramp.core.rule import AtLeast, AtMost
 from offramp.core.score import ScoreSpec
 from offramp.metrics.trace import Trace
 from offramp.policies.policy import RulePolicy, replay
-from offramp.search.designs import Chain, chains, deciding
+from offramp.search.best import Best, Design, Point, total
+from offramp.search.designs import chains
 from offramp.search.goal import Goal
-
-
-@dataclass(frozen=True)
-class Point:
-    """One design on the frontier of mIoU against cost."""
-
-    miou: float
-    macs: float
-    latency_ms: float
-    exits: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -34,16 +25,18 @@ class Found:
     """The outcome of a search.
 
     Attributes:
-        plan: the optimum.
+        plan: what was sought.
         frontier: designs that no other beats in both mIoU and cost, cheapest first.
-        configurations: how many configurations were judged: all of the space.
+        configurations: how many configurations were judged.
         seconds: how long that took.
+        optimal: those were all of the space, and the plan is the best of them.
     """
 
     plan: Plan
     frontier: tuple[Point, ...]
     configurations: int
     seconds: float
+    optimal: bool = False
 
     def save(self, file: Path) -> None:
         """Write the plan, and the frontier beside it."""
@@ -62,17 +55,26 @@ def search(trace: Trace, costs: Costs, goal: Goal, track: Track = silent) -> Fou
         BadInput: trace and costs do not belong together, or latency is asked for but was not
             measured.
     """
-    _check(trace, costs, goal)
     start = time.monotonic()
-    full = full_network(trace, costs)
-    best = _Best(goal, full)
-    for chain in track(chains(trace, costs, goal), best.total(trace), "searching"):
-        best.judge(chain, trace)
-    if best.chain is None:
+    best = judge_all(trace, costs, goal, track)
+    if best.design is None:
         raise Infeasible(best.explain())
-    plan = _plan(trace, costs, goal, best.chain, best.grid, full)
+    plan = plan_of(trace, costs, goal, best.design)
     spent = time.monotonic() - start
-    return Found(plan, best.frontier(), best.configurations, spent)
+    return Found(plan, best.frontier(), best.configurations, spent, optimal=True)
+
+
+def judge_all(trace: Trace, costs: Costs, goal: Goal, track: Track = silent) -> Best:
+    """Judge every design; the best may be none.
+
+    Raises:
+        BadInput: as `search` does.
+    """
+    check(trace, costs, goal)
+    best = Best(goal, full_network(trace, costs))
+    for chain in track(chains(trace, costs, goal), total(trace, goal), "searching"):
+        best.judge(chain, trace)
+    return best
 
 
 def full_network(trace: Trace, costs: Costs) -> Expectation:
@@ -81,117 +83,12 @@ def full_network(trace: Trace, costs: Costs) -> Expectation:
     return _expected(trace, costs, np.full(len(trace.images), last), [last])
 
 
-@dataclass
-class _Best:
-    """The best design so far, the nearest miss, and the frontier."""
+def check(trace: Trace, costs: Costs, goal: Goal) -> None:
+    """Refuse a trace and costs that do not belong together, or do not say what the goal asks.
 
-    goal: Goal
-    full: Expectation
-    chain: Chain | None = None
-    grid: int = 0
-    key: tuple[float, ...] = ()
-    configurations: int = 0
-    nearest: str = ""
-    miss: float = float("inf")
-    points: list[Point] = field(default_factory=list)
-
-    def total(self, trace: Trace) -> int:
-        """Count the chains, for progress: subsets of positions × heads × scores."""
-        goal, sizes = self.goal, dict[str, int]()
-        for point, _ in trace.exits:
-            sizes[point] = sizes.get(point, 0) + 1
-        if goal.setting == "budgeted":
-            return len(trace.exits)
-        if goal.setting == "anytime":  # the network's own end is always among the exits
-            sizes[trace.exits[-1][0]] = 0
-        ways = [1] + [0] * (goal.most_early_exits + 1)
-        for size in sizes.values():
-            for length in range(len(ways) - 1, 0, -1):
-                ways[length] += ways[length - 1] * size
-        if goal.setting == "anytime":
-            return ways[-2]
-        return ways[1] + sum(ways[2:]) * len(deciding(trace))
-
-    def judge(self, chain: Chain, trace: Trace) -> None:
-        """Compare all grid points of a chain with the best so far."""
-        goal = self.goal
-        self.configurations += len(chain.miou)
-        cost = chain.macs if goal.cost == "macs" else chain.latency_ms
-        macs, latency = chain.macs, chain.latency_ms
-        if goal.setting == "anytime":  # a deadline is kept by the first answer
-            macs = np.full_like(macs, chain.first[0])
-            latency = np.full_like(latency, chain.first[1])
-        gaps = np.maximum(goal.least_miou(self.full) - chain.miou, 0)
-        for bound, values in ((goal.max_macs, macs), (goal.max_latency_ms, latency)):
-            if bound is not None:
-                gaps = gaps + np.maximum(values / bound - 1, 0)
-        gaps = np.nan_to_num(gaps, nan=np.inf)
-        nearest = int(np.argmin(gaps))
-        if gaps[nearest] < self.miss:
-            self.miss = float(gaps[nearest])
-            self.nearest = (
-                f"mIoU {chain.miou[nearest]:.4f}, {macs[nearest] / 1e6:.2f} MMAC, "
-                f"{latency[nearest]:.2f} ms"
-            )
-        feasible = np.flatnonzero(gaps <= 0)
-        if len(feasible):
-            main, second = (cost, -chain.miou) if goal.bounds_accuracy else (-chain.miou, cost)
-            grid = feasible[np.lexsort((second[feasible], main[feasible]))[0]]
-            key = (float(main[grid]), float(second[grid]), len(chain.exits))
-            if self.chain is None or key < self.key:
-                self.chain, self.grid, self.key = chain, int(grid), key
-        self._add_to_frontier(chain, cost, trace)
-
-    def frontier(self) -> tuple[Point, ...]:
-        """List the designs that none beats, cheapest first."""
-        self._prune()
-        return tuple(self.points)
-
-    def explain(self) -> str:
-        """Say that nothing fits, and what comes nearest."""
-        full = self.full
-        if not self.nearest:
-            return f"there is no {self.goal.setting} plan with {self.goal.early_exits} early exits"
-        return (
-            f"no {self.goal.setting} plan keeps to the bounds; the nearest has {self.nearest}; "
-            f"the full network has mIoU {full.miou:.4f}, {full.macs / 1e6:.2f} MMAC, "
-            f"{full.latency_ms:.2f} ms"
-        )
-
-    def _add_to_frontier(self, chain: Chain, cost: np.ndarray, trace: Trace) -> None:
-        names = tuple("/".join(trace.exits[row]) for row in chain.exits)
-        for grid in pareto(cost, chain.miou):
-            self.points.append(
-                Point(
-                    float(chain.miou[grid]),
-                    float(chain.macs[grid]),
-                    float(chain.latency_ms[grid]),
-                    names,
-                )
-            )
-        if len(self.points) > 20_000:
-            self._prune()
-
-    def _prune(self) -> None:
-        cost = [p.macs if self.goal.cost == "macs" else p.latency_ms for p in self.points]
-        keep = pareto(np.array(cost), np.array([p.miou for p in self.points]))
-        self.points = [self.points[i] for i in keep]
-
-
-def pareto(cost: np.ndarray, gain: np.ndarray) -> list[int]:
-    """List the points that none beats: less cost and at least the gain, cheapest first.
-
-    Args:
-        cost: less is better; shape P.
-        gain: more is better; shape P; NaN never stays.
+    Raises:
+        BadInput: what is amiss.
     """
-    order = np.lexsort((-gain, cost))
-    gains = np.nan_to_num(gain[order], nan=-np.inf)
-    before = np.concatenate([[-np.inf], np.maximum.accumulate(gains)[:-1]])
-    return [int(i) for i in order[gains > before]]
-
-
-def _check(trace: Trace, costs: Costs, goal: Goal) -> None:
     if trace.size != costs.size:
         raise BadInput(
             "trace and costs belong to different input sizes",
@@ -206,22 +103,20 @@ def _check(trace: Trace, costs: Costs, goal: Goal) -> None:
         raise BadInput("latency was not measured", repair="record again: offramp record RUN")
 
 
-def _plan(
-    trace: Trace, costs: Costs, goal: Goal, chain: Chain, grid: int, full: Expectation
-) -> Plan:
-    """Write the chosen design as a plan, and replay it for what is expected."""
-    decided = bool(chain.levels)
+def plan_of(trace: Trace, costs: Costs, goal: Goal, design: Design) -> Plan:
+    """Write a design as a plan, and replay it for what is expected."""
+    chain, decided = design.chain, bool(design.chain.levels)
     exits = [
-        PlannedExit(point=trace.exits[row][0], head=trace.exits[row][1], miou=trace.exit_miou(row))
-        for row in chain.exits
+        PlannedExit(point=trace.exits[row][0], head=trace.exits[row][1]) for row in chain.exits
     ]
     if decided:
         kind = AtLeast if ScoreSpec.parse(chain.score).more_is_surer else AtMost
-        rules = [*(kind(threshold=t) for t in chain.thresholds(grid)), None]
+        rules = [*(kind(threshold=t) for t in chain.thresholds(design.grid)), None]
         exits = [
             planned.model_copy(update={"rule": rule})
             for planned, rule in zip(exits, rules, strict=True)
         ]
+    full = full_network(trace, costs)
     plan = Plan(
         setting=goal.setting,
         scores=(chain.score,),
@@ -230,18 +125,23 @@ def _plan(
         full=full,
         size=trace.size,
         images=len(trace.images),
+        precision=trace.precision,
     )
     return expect(plan, trace, costs)
 
 
 def expect(plan: Plan, trace: Trace, costs: Costs) -> Plan:
-    """Replay a plan on a trace, and fill in its shares and what it is expected to do."""
+    """Replay a plan on a trace, and fill in shares, each exit's mIoU, and what it does.
+
+    Raises:
+        UnknownName: the trace lacks an exit or a score of the plan.
+    """
     rows = [trace.index(planned.point, planned.head) for planned in plan.exits]
     taken = replay(RulePolicy.of(plan), trace.seen(rows, plan.scores))
     shares = np.bincount(taken, minlength=len(rows)) / len(trace.images)
     exits = tuple(
-        planned.model_copy(update={"share": float(share)})
-        for planned, share in zip(plan.exits, shares, strict=True)
+        planned.model_copy(update={"share": float(share), "miou": trace.exit_miou(row)})
+        for planned, share, row in zip(plan.exits, shares, rows, strict=True)
     )
     expected = _expected(trace, costs, np.array(rows)[taken], rows)
     full = full_network(trace, costs)

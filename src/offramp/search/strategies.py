@@ -13,89 +13,32 @@ Each proposes many sets of rules, from "stop at once" to "never stop". What they
 one way for all: by replaying them on the trace.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
-from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from offramp.core.costs import Costs
 from offramp.core.errors import UnknownName
-from offramp.core.plan import Plan, PlannedExit
-from offramp.core.rule import AtLeast, AtMost, Rule
+from offramp.core.plan import Plan
 from offramp.core.score import ScoreSpec
 from offramp.metrics.trace import Trace
-from offramp.policies import exact, perclass, qlearning, tabular
-from offramp.policies import range as ranges
-from offramp.policies.calibration import Calibration
-from offramp.policies.fitted import Fitted
-from offramp.search.designs import deciding, judged
-from offramp.search.search import expect, full_network, pareto
+from offramp.search.best import pareto
+from offramp.search.designs import deciding
+from offramp.search.problem import CostKind, Problem, Rules
+from offramp.search.proposals import LEARNED, PROPOSERS, propose
 
-Rules = tuple[Rule, ...]
-CostKind = Literal["macs", "latency"]
-
-LEARNED = ("classifier", "exit-choice", "regressor")
-JOINT_BINS = 4
-"""Bins of each score where two decide together; a single one has `tabular.BINS`."""
+__all__ = ["KNOWN", "CostKind", "Fit", "Problem", "Rules", "Strategy", "cheapest", "usual"]
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What a strategy is fitted on.
+class Fit:
+    """A strategy with rules, as a plan with what they do on the images that it was fitted on.
 
     Attributes:
-        trace: recorded images.
-        costs: what each piece costs.
-        rows: the chain: rows of the trace in the order of the path, at least two.
-        cost: what counts as time.
+        plan: the rules, exit by exit.
+        weight: λ, what the full network's time is worth in mIoU, where rules were fitted for one.
     """
 
-    trace: Trace
-    costs: Costs
-    rows: tuple[int, ...]
-    cost: CostKind = "macs"
-
-    def calibration(self, names: Sequence[str]) -> Calibration:
-        """Put scores, each image's mIoU, and times as shares of the full network's together."""
-        images = len(self.trace.images)
-        gains = [self.trace.miou_per_image(np.full(images, row)) for row in self.rows]
-        scores = self.trace.seen(self.rows, names).scores
-        return Calibration.of(scores, np.array(gains), self.times())
-
-    def times(self) -> NDArray[np.float64]:
-        """What an image costs that stops at each exit, heads on the way included; full = 1."""
-        exits = [self.trace.exits[row] for row in self.rows]
-        spent = [self._spent(exits[: i + 1]) for i in range(len(exits))]
-        return np.array(spent) / self._spent([self.trace.exits[-1]])
-
-    def plan(self, strategy: "Strategy", rules: Rules) -> Plan:
-        """Write rules as a plan, with what they do on the recorded images."""
-        trace = self.trace
-        exits = [
-            PlannedExit(point=trace.exits[row][0], head=trace.exits[row][1], rule=rule,
-                        miou=trace.exit_miou(row))
-            for row, rule in zip(self.rows, [*rules, None], strict=True)
-        ]  # fmt: skip
-        full = full_network(trace, self.costs)
-        raw = Plan(
-            setting="input-dependent",
-            policy=strategy.name,
-            scores=strategy.scores(trace),
-            exits=tuple(exits),
-            expected=full,
-            full=full,
-            size=trace.size,
-            images=len(trace.images),
-        )
-        return expect(raw, trace, self.costs)
-
-    def _spent(self, exits: Sequence[tuple[str, str]]) -> float:
-        cost = self.costs.of(exits)
-        return float(cost.macs) if self.cost == "macs" else cost.latency_ms
+    plan: Plan
+    weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +67,7 @@ class Strategy:
             return cls(name, kind, (kind,))
         if kind == "per-class" and not rest:
             return cls(name, kind, ())
-        if kind not in _PROPOSERS or not rest:
+        if kind not in _OF_SCORES or not rest:
             raise UnknownName("exit strategy", name, KNOWN)
         names = tuple(ScoreSpec.parse(part).name for part in rest.split("+"))
         if len(names) > 1 and kind in ("threshold", "range"):
@@ -135,81 +78,40 @@ class Strategy:
         """Name the scores that it decides by, on a trace of C classes."""
         return self.names or tuple(f"class-top1#{label}" for label in range(len(trace.names)))
 
-    def plans(self, problem: Problem) -> list[Plan]:
-        """Fit it every way; plans that none other beats in mIoU and cost, cheapest first.
+    def fits(self, problem: Problem) -> list[Fit]:
+        """Fit it every way; those that none other beats in mIoU and cost, cheapest first.
 
         Raises:
             UnknownName: the trace lacks a score.
         """
-        proposed = dict.fromkeys(_PROPOSERS[self.kind](self, problem))
-        plans = [problem.plan(self, rules) for rules in proposed]
-        macs = problem.cost == "macs"
-        spent = np.array([p.expected.macs if macs else p.expected.latency_ms for p in plans])
-        kept = pareto(spent, np.array([plan.expected.miou for plan in plans]))
-        return [plans[i] for i in kept]
+        names = self.scores(problem.trace)
+        weights: dict[Rules, float | None] = {}
+        for proposal in propose(self.kind, names, problem):
+            weights.setdefault(proposal.rules, proposal.weight)
+        proposed = list(weights)
+        kept = [proposed[i] for i in pareto(*problem.judge(names, proposed))]
+        return [Fit(problem.plan(self.name, names, rules), weights[rules]) for rules in kept]
+
+    def plans(self, problem: Problem) -> list[Plan]:
+        """Fit it every way; the plans of `fits`.
+
+        Raises:
+            UnknownName: the trace lacks a score.
+        """
+        return [fit.plan for fit in self.fits(problem)]
 
 
-def _thresholds(strategy: Strategy, problem: Problem) -> Iterator[Rules]:
-    """Propose the thresholds that no others of the same score beat."""
-    (name,) = strategy.names
-    kind = AtLeast if ScoreSpec.parse(name).more_is_surer else AtMost
-    if name not in deciding(problem.trace):
-        yield from _product(strategy, problem, kind)
-        return
-    chain = judged(problem.trace, problem.costs, problem.rows, name)
-    if chain is None:
-        return
-    spent = chain.macs if problem.cost == "macs" else chain.latency_ms
-    for grid in pareto(spent, chain.miou):
-        yield tuple(kind(threshold=t) for t in chain.thresholds(grid))
+def cheapest(fits: Sequence[Fit], least_miou: float) -> Fit:
+    """Pick the cheapest fit of at least a mIoU; the most accurate one if none has as much.
+
+    Args:
+        fits: as `Strategy.fits` gives them: cheapest first, each more accurate than the last.
+        least_miou: dataset mIoU on the images that they were fitted on.
+    """
+    return next((fit for fit in fits if fit.plan.expected.miou >= least_miou), fits[-1])
 
 
-def _product(
-    strategy: Strategy, problem: Problem, kind: type[AtLeast] | type[AtMost]
-) -> Iterator[Rules]:
-    """Propose combinations of quantiles of scores that depend on other answers, and of never."""
-    early = problem.trace.seen(problem.rows, strategy.names).scores[:-1, :, 0]
-    shares = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
-    never = early.max() + 1 if kind is AtLeast else early.min() - 1
-    grids = [np.unique([*np.quantile(row, shares), never]) for row in early]
-    for thresholds in product(*grids):
-        yield tuple(kind(threshold=float(t)) for t in thresholds)
-
-
-def _common(strategy: Strategy, problem: Problem) -> Iterator[Rules]:
-    """Propose one threshold for all exits: what a learned score says means the same at each."""
-    early = problem.trace.seen(problem.rows, strategy.names).scores[:-1, :, 0]
-    for threshold in np.unique(np.quantile(early, np.linspace(0, 1, 61))):
-        yield (AtLeast(threshold=float(threshold)),) * len(early)
-
-
-def _swept(
-    sweep: Callable[[Calibration], Sequence[Fitted[Rule]]], strategy: Strategy, problem: Problem
-) -> Iterator[Rules]:
-    """Propose what a sweep of `policies` fits."""
-    for fit in sweep(problem.calibration(strategy.scores(problem.trace))):
-        yield fit.rules
-
-
-def _tables(
-    solve: Callable[[tabular.States], tabular.Solution], calibration: Calibration
-) -> Sequence[Fitted[Rule]]:
-    joint = calibration.scores.shape[2] > 1
-    return tabular.sweep(calibration, solve, bins=JOINT_BINS if joint else tabular.BINS)
-
-
-def _learn(states: tabular.States) -> tabular.Solution:
-    return qlearning.learn(states, np.random.default_rng(0))
-
-
-_PROPOSERS: dict[str, Callable[[Strategy, Problem], Iterator[Rules]]] = {
-    "threshold": _thresholds,
-    "range": partial(_swept, ranges.sweep),
-    "per-class": partial(_swept, perclass.sweep),
-    **dict.fromkeys(LEARNED, _common),
-    "rl": partial(_swept, partial(_tables, _learn)),
-    "table": partial(_swept, partial(_tables, exact.ascent)),
-}
+_OF_SCORES = tuple(kind for kind in PROPOSERS if kind not in (*LEARNED, "per-class"))
 
 KNOWN = (
     "threshold:mean-top1",

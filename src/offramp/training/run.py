@@ -5,6 +5,7 @@ RUN/
   recipe.yaml            what the run was told
   stage1.safetensors     best epoch of stage 1
   weights.safetensors    the trained network, all heads
+  auxiliary.safetensors  what computes learned scores; written by `offramp learn`
   log/                   CSV and TensorBoard
   checkpoints/           to resume from
   trace.npz costs.json   written by `offramp record`
@@ -21,6 +22,7 @@ import yaml
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_model
+from torch import nn
 
 from offramp.core.errors import BadInput
 from offramp.core.files import read_json, write_text, written
@@ -163,6 +165,11 @@ class Run:
         }
 
     @property
+    def auxiliary_file(self) -> Path:
+        """Where the auxiliary networks are, if they were trained."""
+        return self.folder / "auxiliary.safetensors"
+
+    @property
     def trace_file(self) -> Path:
         """Where the trace is."""
         return self.folder / "trace.npz"
@@ -230,6 +237,8 @@ class Run:
     def load_network(self) -> MultiExitNetwork:
         """Build the trained network with all its heads, in eval mode.
 
+        It has auxiliary networks if they were trained.
+
         Raises:
             BadInput: the run is not trained to its end, or its weights do not fit.
         """
@@ -241,6 +250,9 @@ class Run:
             )
         network = build_network(self.state.model, self.exits)
         load_weights(network, self.folder / "weights.safetensors")
+        if self.auxiliary_file.is_file():
+            with _explained(network, self.auxiliary_file):
+                load_model(network.add_auxiliaries(), str(self.auxiliary_file))
         return network.eval()
 
 
@@ -285,8 +297,8 @@ def _model_spec(model: str, recipe: Recipe, data: Dataset) -> ModelSpec:
     )
 
 
-def save_weights(network: MultiExitNetwork, file: Path) -> None:
-    """Write the network's weights as safetensors, whole or not at all."""
+def save_weights(network: nn.Module, file: Path) -> None:
+    """Write a network's weights as safetensors, whole or not at all."""
     with written(file) as partial:
         save_model(network, str(partial))
 

@@ -108,7 +108,7 @@ def _calls(
         values.update(zip(span.gives, given, strict=True))
         feature = given[0]
         for number, name in enumerate(network.head_names(point)):
-            head = ScoredHead(network, index, name, SCORES)
+            head = ScoredHead(network, index, name, (*SCORES, *network.learned))
             file = folder / f"head_{index}_{number}.onnx"
             graph = write_head(head, feature, "feature", file)
             calls[point, name] = _call(file, graph.gives, {"feature": feature.numpy()})

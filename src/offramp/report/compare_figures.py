@@ -119,7 +119,7 @@ def draw_exits(rows: Sequence[Row], colours: Colours) -> str:
 def draw_scores(record: StrategyScores, colours: Colours) -> str:
     """Draw a strategy's score at each exit: how often it occurs, and how right the exit then was.
 
-    Grey bands are the scores at which the exit stops an image.
+    Shaded bands are the scores at which the exit stops an image.
     """
     columns = len(record.exits)
     with canvas(10, 4.9, nrows=2, ncols=columns, squeeze=False, sharex=True, sharey="row",

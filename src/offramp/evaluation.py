@@ -65,6 +65,7 @@ def record(
         exit_agreement=sheet.exit_agreement,
         frame_agreement=sheet.frame_agreement,
         groups=tuple(sample.group for sample in samples),
+        grids=tuple(sheet.grids),
     )
 
 
@@ -87,6 +88,7 @@ class _Sheet:
         self.disagreement = np.zeros((e, n))
         self.exit_agreement = np.zeros((e, e, n), dtype=np.float32)
         self.frame_agreement = np.zeros_like(self.exit_agreement)
+        self.grids = [(0, 0)] * e
         self.cells: list[Tensor] = []
         self.before: list[Tensor] = []
 
@@ -99,6 +101,7 @@ class _Sheet:
         cells: Tensor,
     ) -> None:
         """Write down one exit's answer to image n."""
+        self.grids[row] = int(cells.shape[1]), int(cells.shape[2])
         self.intersections[row, n], self.unions[row, n] = counts
         self.scores[row, n] = [float(scores[spec.name]) for spec in self.specs]
         self.cells.append(cells)

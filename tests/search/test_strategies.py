@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from offramp.core.costs import Costs
-from offramp.core.errors import UnknownName
+from offramp.core.errors import BadInput, UnknownName
 from offramp.core.plan import Plan
-from offramp.core.rule import AtLeast
+from offramp.core.rule import AtLeast, Range
 from offramp.data.dataset import Dataset
 from offramp.data.images import Array
 from offramp.data.sample import Sample
@@ -18,6 +18,7 @@ from offramp.export import export
 from offramp.metrics.confusion import mean_iou
 from offramp.metrics.trace import Trace
 from offramp.models.network import MultiExitNetwork
+from offramp.policies.ceiling import fft_ceiling
 from offramp.policies.policy import RulePolicy, replay
 from offramp.runtime.session import Session
 from offramp.search.problem import Problem
@@ -257,3 +258,29 @@ def test_a_session_takes_the_exits_that_the_replay_took(
 def _liveliest(fits: list[Fit]) -> Plan:
     """Take the plan whose images part most evenly."""
     return min((fit.plan for fit in fits), key=lambda plan: max(e.share for e in plan.exits))
+
+
+def test_a_range_is_bounded_by_the_smallest_segment() -> None:
+    trace = replace(TRACE, grids=((24, 40), (24, 40), (12, 20), (24, 40)), size=(192, 320))
+    problem = Problem(trace, replaced_size(COSTS, (192, 320)), ROWS)
+    fits = Strategy.parse("range:fft@64").fits(problem)
+    bounds = [fft_ceiling(64, grid, 192 / grid[0]) for grid in trace.grids[:-1]]
+    free = Strategy.parse("range:fft").fits(problem)
+    assert any(high(fit)[0] > bounds[0] for fit in free)  # else the bound shows nothing
+    for fit in fits:
+        assert all(top <= bound for top, bound in zip(high(fit), bounds, strict=True))
+
+
+def high(fit: Fit) -> list[float]:
+    """List the upper ends of a fit's ranges; of one that is empty, minus infinity."""
+    rules = [planned.rule for planned in fit.plan.exits[:-1]]
+    return [r.high if isinstance(r, Range) and r.low <= r.high else -np.inf for r in rules]
+
+
+def replaced_size(costs: Costs, size: tuple[int, int]) -> Costs:
+    return costs.model_copy(update={"size": size})
+
+
+def test_a_range_by_segments_needs_the_grids() -> None:
+    with pytest.raises(BadInput, match="on which grid"):
+        Strategy.parse("range:fft@24").fits(PROBLEM)

@@ -46,6 +46,7 @@ class Trace:
             before it; absent if not recorded.
         frame_agreement: the same with the answer of exit f to the image before; 0 at the start
             of a clip.
+        grids: height and width in cells of each exit's answer; absent in traces of others.
         groups: the clip, scene or city of each image; "" where it has none.
         precision: of the numbers in which the network computed.
     """
@@ -62,6 +63,7 @@ class Trace:
     exit_agreement: NDArray[np.float32] | None = None
     frame_agreement: NDArray[np.float32] | None = None
     groups: tuple[str, ...] = ()
+    grids: tuple[tuple[int, int], ...] = ()
     precision: str = "f32"
 
     def __post_init__(self) -> None:
@@ -154,7 +156,8 @@ class Trace:
         }
         for name in ("exit_agreement", "frame_agreement"):
             arrays[name] = None if arrays[name] is None else arrays[name][:, kept]
-        return replace(self, exits=tuple(self.exits[row] for row in kept), **arrays)
+        grids = tuple(self.grids[row] for row in kept) if self.grids else ()
+        return replace(self, exits=tuple(self.exits[row] for row in kept), grids=grids, **arrays)
 
     def _pairs(self, name: str, pairs: NDArray[np.float32] | None) -> NDArray[np.float32]:
         if pairs is None:
@@ -187,6 +190,7 @@ class Trace:
             "score_names": self.score_names,
             "size": self.size,
             "groups": self.groups,
+            "grids": self.grids,
             "precision": self.precision,
         }
         pairs = {name: getattr(self, name) for name in OPTIONAL}
@@ -221,6 +225,7 @@ class Trace:
                 score_names=tuple(head["score_names"]),
                 size=(head["size"][0], head["size"][1]),
                 groups=tuple(head.get("groups", ())),
+                grids=tuple((h, w) for h, w in head.get("grids", ())),
                 precision=head.get("precision", "f32"),
                 **arrays,
             )

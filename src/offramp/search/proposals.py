@@ -11,10 +11,12 @@ from itertools import combinations, product
 
 import numpy as np
 
+from offramp.core.errors import BadInput
 from offramp.core.rule import AtLeast, AtMost, Levels, Range, Rule, Table
 from offramp.core.score import ScoreSpec
 from offramp.policies import exact, perclass, qlearning, tabular
 from offramp.policies import range as ranges
+from offramp.policies.ceiling import fft_ceiling
 from offramp.policies.fitted import Fitted
 from offramp.search.best import pareto
 from offramp.search.designs import deciding, judged, levels
@@ -43,17 +45,25 @@ class Proposal:
     weight: float | None = None
 
 
-def propose(kind: str, names: Names, problem: Problem) -> Iterator[Proposal]:
+def propose(
+    kind: str, names: Names, problem: Problem, segment_px: float | None = None
+) -> Iterator[Proposal]:
     """Propose rules of one kind of strategy.
 
     Args:
         kind: a key of `PROPOSERS`.
         names: of the scores that it decides by.
         problem: what it is fitted on.
+        segment_px: of a range, the side in pixels of the smallest segment: scores that no such
+            answer can have are left out (VIDEO §3.5.1).
 
     Raises:
         UnknownName: the trace lacks a score.
+        BadInput: the trace does not say on which grid exits answer.
     """
+    if segment_px is not None:
+        yield from _ranges(names, problem, _ceilings(problem, segment_px))
+        return
     for rule in _extremes(kind, names, problem):
         yield Proposal((rule,) * (len(problem.rows) - 1))
     yield from PROPOSERS[kind](names, problem)
@@ -121,10 +131,25 @@ def _common(names: Names, problem: Problem) -> Iterator[Proposal]:
         yield Proposal((AtLeast(threshold=float(threshold)),) * len(early))
 
 
-def _ranges(names: Names, problem: Problem) -> Iterator[Proposal]:
+def _ranges(
+    names: Names, problem: Problem, ceilings: Sequence[float] | None = None
+) -> Iterator[Proposal]:
     """Propose the fullest ranges within every combination of losses, any loss included."""
-    for fit in ranges.sweep(problem.calibration(names), (*ranges.LOSSES, 1.0)):
+    for fit in ranges.sweep(problem.calibration(names), (*ranges.LOSSES, 1.0), ceilings):
         yield Proposal(fit.rules)
+
+
+def _ceilings(problem: Problem, segment_px: float) -> list[float]:
+    """Bound each early exit's score by the smallest segment."""
+    grids, height = problem.trace.grids, problem.trace.size[0]
+    if not grids:
+        raise BadInput("the trace does not say on which grid exits answer", repair=_AGAIN)
+    return [
+        fft_ceiling(segment_px, grids[row], height / grids[row][0]) for row in problem.rows[:-1]
+    ]
+
+
+_AGAIN = "record again: offramp record RUN"
 
 
 def _levels(names: Names, problem: Problem) -> Iterator[Proposal]:

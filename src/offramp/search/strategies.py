@@ -2,6 +2,7 @@
 
     threshold:SCORE     one threshold an exit, any recorded score (MESS §5.2, VIDEO §3.4.4)
     range:fft           a range of scores (VIDEO §3.5.1)
+    range:fft@PIXELS    the same, bounded by the smallest segment that is to be seen
     per-class           a threshold for each class
     classifier          an auxiliary network says "good enough" (VIDEO §3.5.2)
     exit-choice         an auxiliary network names the exit to take (VIDEO §3.5.2)
@@ -13,6 +14,7 @@ Each proposes many sets of rules, from "stop at once" to "never stop". What they
 one way for all: by replaying them on the trace.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,11 +51,13 @@ class Strategy:
         name: as in this file's head.
         kind: what comes before the colon.
         names: of the scores that it decides by; empty: those of the classes.
+        segment_px: of a range of `fft`, the side in pixels of the smallest segment to be seen.
     """
 
     name: str
     kind: str
     names: tuple[str, ...]
+    segment_px: float | None = None
 
     @classmethod
     def parse(cls, name: str) -> "Strategy":
@@ -67,6 +71,8 @@ class Strategy:
             return cls(name, kind, (kind,))
         if kind == "per-class" and not rest:
             return cls(name, kind, ())
+        if kind == "range" and (match := _OF_SEGMENTS.fullmatch(rest)):
+            return cls(name, kind, ("fft",), float(match[1]))
         if kind not in _OF_SCORES or not rest:
             raise UnknownName("exit strategy", name, KNOWN)
         names = tuple(ScoreSpec.parse(part).name for part in rest.split("+"))
@@ -86,7 +92,7 @@ class Strategy:
         """
         names = self.scores(problem.trace)
         weights: dict[Rules, float | None] = {}
-        for proposal in propose(self.kind, names, problem):
+        for proposal in propose(self.kind, names, problem, self.segment_px):
             weights.setdefault(proposal.rules, proposal.weight)
         proposed = list(weights)
         kept = [proposed[i] for i in pareto(*problem.judge(names, proposed))]
@@ -111,6 +117,7 @@ def cheapest(fits: Sequence[Fit], least_miou: float) -> Fit:
     return next((fit for fit in fits if fit.plan.expected.miou >= least_miou), fits[-1])
 
 
+_OF_SEGMENTS = re.compile(r"fft@(\d+)")
 _OF_SCORES = tuple(kind for kind in PROPOSERS if kind not in (*LEARNED, "per-class"))
 
 KNOWN = (

@@ -1,6 +1,6 @@
 """Stage 2 at its real size: 56 heads at every position in one run, against one head at a time.
 
-    python benchmarks/stage2.py [--model NAME] [--size WxH] [--batch N]
+    python benchmarks/stage2.py [--model NAME] [--size WxH] [--batch N] [--heads full|plain]
 
 Times one training step of all candidate heads on an untrained network, and the memory that the
 process takes for it. One by one, each head would need the frozen backbone for itself: once a
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from machine import save
 
-from offramp.core.head import FULL
+from offramp.core.head import FULL, HeadSpec
 from offramp.core.model import ModelSpec, parse_size
 from offramp.models.blocks import usual_exits
 from offramp.models.network import build_network
@@ -28,6 +28,7 @@ from offramp.training.optimiser import optimiser
 from offramp.training.recipe import Distillation
 from offramp.training.stages import Stage2
 
+HEADS = {"full": FULL, "plain": (HeadSpec.parse("r4-b0-fcn"),)}
 POINTS = {
     "fastscnn": ("stem", "bottleneck1", "bottleneck2", "bottleneck3", "fusion"),
 }
@@ -40,26 +41,30 @@ def main() -> None:
     arguments.add_argument("--size", default="320x192")
     arguments.add_argument("--batch", type=int, default=8)
     arguments.add_argument("--steps", type=int, default=3)
+    arguments.add_argument("--heads", choices=sorted(HEADS), default="full")
     arguments.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     told = arguments.parse_args()
     torch.manual_seed(0)
     names = tuple("abcd")
     spec = ModelSpec(name=told.model, names=names, size=parse_size(told.size), knobs={})
     points = POINTS.get(told.model) or usual_exits(spec)
-    stage = Stage2(build_network(spec, dict.fromkeys(points, FULL)), Distillation(), None)
+    stage = Stage2(
+        build_network(spec, dict.fromkeys(points, HEADS[told.heads])), Distillation(), None
+    )
     stage.train()
     images = torch.randint(0, 256, (told.batch, *spec.size, 3), dtype=torch.uint8)
     labels = torch.randint(0, len(names), (told.batch, *spec.size))
     before = _peak_bytes()
     rounds = [_round(stage, images, labels) for _ in range(told.steps)]
     walk, read, heads = (np.median([r[i] for r in rounds]) for i in range(3))
-    count = len(FULL) * len(points)
+    count = len(HEADS[told.heads]) * len(points)
     result = {
         "model": told.model,
         "size": told.size,
         "batch": told.batch,
         "positions": points,
         "heads": count,
+        "of": told.heads,
         "threads": torch.get_num_threads(),
         "backbone_s": walk,
         "heads_s": heads,
@@ -73,7 +78,7 @@ def main() -> None:
         "memory_estimate_bytes": needed_bytes(stage, told.batch),
     }
     print(result)
-    save(told.out / f"stage2_{told.model}_{told.size}.json", result)
+    save(told.out / f"stage2_{told.model}_{told.size}_{told.heads}.json", result)
 
 
 def _round(stage: Stage2, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, ...]:

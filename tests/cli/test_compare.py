@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from offramp.core.costs import Costs
 from offramp.core.files import write_text
 from offramp.metrics.trace import Trace
 from offramp.search.exits import named_exits
@@ -109,12 +110,15 @@ def test_bad_input_is_status_two(recorded: Path, arguments: tuple[str, str], mes
     assert said.startswith("offramp: ")
 
 
-def test_a_split_is_recorded_beside_the_one_that_is_fitted_on(run: Run, tmp_path: Path) -> None:
+def test_a_split_is_recorded_beside_the_one_that_is_fitted_on(
+    run: Run, trace: Trace, costs: Costs, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     shutil.copytree(run.folder, folder)
     told = ("record", folder, "--split", "val", "--held-out")
     assert "offramp record" in call(*told, status=2).stderr
-    call("record", folder, "--threads", 1)
+    trace.save(folder / "trace.npz")
+    write_text(folder / "costs.json", costs.model_dump_json())
     before = (folder / "trace.npz").read_bytes(), (folder / "costs.json").read_bytes()
     held = answer(*told)
     assert held["trace"] == str(folder / "trace.val.npz")

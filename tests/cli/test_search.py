@@ -25,7 +25,7 @@ def recorded(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("policy", ["rl:entropy", "per-class", "table:entropy+fft"])
+@pytest.mark.parametrize("policy", ["rl:entropy+fft"])
 def test_the_way_from_a_policy_to_masks(
     recorded: Path, dataset: Dataset, tmp_path: Path, policy: str
 ) -> None:

@@ -154,10 +154,8 @@ def trained(
     file.write_text(yaml.safe_dump(told(recipe).model_dump(mode="json", exclude={"devices"})))
     arguments = ["train", "--data", str(dataset.file), "--model", "fastscnn"]
     arguments += ["--out", str(folder / "run"), "--recipe", str(file), "--set", "devices=2"]
-    code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"  # nohup ignores it
-        "from offramp.cli import main; main()"
-    )
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # under nohup
+    code = f"{heard}; from offramp.cli import main; main()"
     with subprocess.Popen(
         [sys.executable, "-c", code, *arguments, "--json"],
         stdout=subprocess.PIPE,

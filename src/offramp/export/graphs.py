@@ -107,7 +107,8 @@ def write_span(
 def write_head(head: ScoredHead, feature: Tensor, feature_name: str, file: Path) -> Graph:
     """Write a head with its scores; labels that it takes are those of its own grid."""
     logits = head.network.read(head.index, State({}, feature), head.head).logits
-    takes, before = (feature_name, *head.takes), [labels(logits)] * len(head.takes)
+    takes = (feature_name, *head.takes)
+    before = [labels(logits) for _ in head.takes]  # the exporter takes one tensor for one input
     write_module(head, (feature, *before), file, takes, head.gives)
     return Graph(file=file.name, takes=takes, gives=head.gives)
 

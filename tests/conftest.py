@@ -12,6 +12,7 @@ import torch
 
 from offramp.core.bundle import Bundle
 from offramp.core.costs import Costs
+from offramp.core.files import write_text
 from offramp.core.plan import Expectation, Plan, PlannedExit
 from offramp.data.dataset import Dataset
 from offramp.data.images import Array
@@ -21,11 +22,12 @@ from offramp.metrics.trace import Trace
 from offramp.models.network import MultiExitNetwork
 from offramp.profiling.latency import measure
 from offramp.runtime.ort import share_pool
-from offramp.search.designs import levels
-from offramp.search.search import expect
+from offramp.search.levels import levels
+from offramp.search.expectation import expect
 from offramp.training.recipe import Augment, Distillation, Exits, Pretraining, Recipe
 from offramp.training.run import Run
 from offramp.training.train import train
+from tests.once import once
 from tests.tiny import at_least, write_dataset
 
 HEADS = ("r1-b0-fcn", "r4-b1-fcn")
@@ -39,6 +41,12 @@ TINY_RECIPE = Recipe(
     stage1=Pretraining(epochs=6, batch=2, lr=5e-3),
     stage2=Distillation(epochs=3, batch=2, lr=5e-3),
 )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no process waits for another's last test."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -69,7 +77,7 @@ def one_registry() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """A sound data set of 12, 6, 8 and 6 images; do not write into it."""
-    return Dataset.open(write_dataset(tmp_path_factory.mktemp("data")))
+    return Dataset.open(once(tmp_path_factory, "data", write_dataset) / "dataset.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +89,11 @@ def recipe() -> Recipe:
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, recipe: Recipe) -> Run:
     """A run trained to its end; do not write into it."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    return train(Run.create(folder, "fastscnn", recipe, dataset))
+
+    def make(folder: Path) -> None:
+        train(Run.create(folder / "run", "fastscnn", recipe, dataset))
+
+    return Run.open(once(tmp_path_factory, "runs", make) / "run")
 
 
 @pytest.fixture(scope="session")
@@ -92,15 +103,27 @@ def network(run: Run) -> MultiExitNetwork:
 
 
 @pytest.fixture(scope="session")
-def trace(network: MultiExitNetwork, dataset: Dataset) -> Trace:
+def trace(
+    tmp_path_factory: pytest.TempPathFactory, network: MultiExitNetwork, dataset: Dataset
+) -> Trace:
     """What the trained network says of the calibration images."""
-    return record(network, dataset, "calib")
+
+    def make(folder: Path) -> None:
+        record(network, dataset, "calib").save(folder / "trace.npz")
+
+    return Trace.load(once(tmp_path_factory, "trace", make) / "trace.npz")
 
 
 @pytest.fixture(scope="session")
-def costs(network: MultiExitNetwork) -> Costs:
-    """The cost table of the trained network."""
-    return measure(network, rounds=2, warm_up=1)
+def costs(tmp_path_factory: pytest.TempPathFactory, network: MultiExitNetwork) -> Costs:
+    """The cost table of the trained network; its pieces are timed twice."""
+
+    def make(folder: Path) -> None:
+        measured = measure(network, rounds=2, warm_up=1)
+        write_text(folder / "costs.json", measured.model_dump_json())
+
+    file = once(tmp_path_factory, "costs", make) / "costs.json"
+    return Costs.model_validate_json(file.read_text())
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +153,11 @@ def bundle(
     frames: list[Array],
 ) -> Bundle:
     """The plan as a bundle; copy it before you change it."""
-    return export(network, plan, frames, tmp_path_factory.mktemp("bundles") / "tiny.offramp")
+
+    def make(folder: Path) -> None:
+        export(network, plan, frames, folder / "tiny.offramp")
+
+    return Bundle.open(once(tmp_path_factory, "bundle", make) / "tiny.offramp")
 
 
 @pytest.fixture(scope="session")
@@ -141,7 +168,11 @@ def short_bundle(
     frames: list[Array],
 ) -> Bundle:
     """The short plan as a bundle, which holds one more segment and head to the end."""
-    return export(network, short_plan, frames[:2], tmp_path_factory.mktemp("bundles") / "short")
+
+    def make(folder: Path) -> None:
+        export(network, short_plan, frames[:2], folder / "short")
+
+    return Bundle.open(once(tmp_path_factory, "short_bundle", make) / "short")
 
 
 def planned(trace: Trace, costs: Costs, exits: list[tuple[str, str]]) -> Plan:

@@ -12,7 +12,10 @@ from typer.testing import CliRunner
 
 from offramp.cli.main import app
 from offramp.core.bundle import Bundle
+from offramp.core.costs import Costs
+from offramp.core.files import write_text
 from offramp.data.dataset import Dataset
+from offramp.metrics.trace import Trace
 from offramp.training.run import Run
 
 
@@ -31,16 +34,19 @@ def answer(*arguments: object) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def searched(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recorded and searched copy of the trained run."""
+def searched(
+    run: Run, trace: Trace, costs: Costs, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A searched copy of the trained run; `test_search` records one by its verb."""
     folder = tmp_path_factory.mktemp("cli") / "run"
     shutil.copytree(run.folder, folder)
-    call("record", folder, "--threads", 1)
+    trace.save(folder / "trace.npz")
+    write_text(folder / "costs.json", costs.model_dump_json())
     call("search", folder, "--setting", "input-dependent", "--max-miou-loss", 0.05)
     return folder
 
 
-def test_record_and_search_have_their_keys(searched: Path) -> None:
+def test_search_has_its_keys(searched: Path) -> None:
     found = answer("search", searched, "--setting", "budgeted", "--max-miou-loss", 0.05)
     wanted = {"plan", "miou", "macs", "latency_ms", "exits", "configurations", "seconds", "optimal"}
     assert wanted <= set(found)

@@ -1,13 +1,13 @@
 """Counting: the pieces add up to the whole."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from offramp.core.head import LIGHT, HeadSpec
 from offramp.core.model import ModelSpec
 from offramp.models import zoo
 from offramp.models.count import count, count_macs, count_parameters
-from offramp.models.network import build_network
+from offramp.models.network import MultiExitNetwork, attach, build_network
 
 SPEC = ModelSpec(name="fastscnn", names=("a", "b"), size=(64, 96), knobs={"width": 0.25})
 POINTS = zoo.entry("fastscnn").blocks
@@ -62,3 +62,60 @@ def test_counting_twice_counts_the_same_and_changes_no_statistics() -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     assert count(network) == count(network)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def lenet() -> MultiExitNetwork:
+    spec = ModelSpec(name="lenet", names=tuple("0123456789"), size=(28, 28))
+    return build_network(spec, {"block1": [HeadSpec(kind="fc")]})
+
+
+def test_lenet_costs_what_the_thesis_says() -> None:
+    costs = count(lenet())
+    assert costs.of([("end", "own")]).macs == 281_640
+    assert costs.of([("block1", "fc")]).macs == 95_040
+    assert costs.of([("block1", "fc"), ("end", "own")]).macs == 281_640 + 8_640
+
+
+def test_lenet_s_memory_by_hand() -> None:
+    costs = count(lenet())
+    block1, rest = costs.segments
+    assert block1.memory == 4 * 2 * 6 * 24 * 24  # the first convolution's map and its ReLU's
+    assert rest.memory == 4 * 2 * 16 * 8 * 8
+    # Kept for the next segment: 6×12×12. The logits stay; softmax has two maps as large at once.
+    assert costs.heads["block1"]["fc"].memory == 4 * (6 * 12 * 12 + 3 * 10)
+    # Enlarged logits, and the best class as int64, in which torch and ONNX count.
+    assert costs.decode.memory == 28 * 28 * (10 * 4 + 8)
+    larger = count(lenet(), (56, 84))
+    assert larger.decode.memory == 56 * 84 * (10 * 4 + 8)
+
+
+class Kept(nn.Module):
+    """A stem, a chain, and an end that reads the stem again: it crosses the cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 1)
+        self.middle = nn.Sequential(nn.Conv2d(4, 8, 1), nn.ReLU(), nn.Conv2d(8, 4, 1))
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.last(x + self.middle(x))
+
+
+def test_what_crosses_a_cut_is_kept() -> None:
+    pixels = 6 * 8
+    spec = ModelSpec(name="kept", names=("a", "b"), size=(6, 8))
+    network = attach(Kept(), spec, {"stem": [], "middle": []})
+    stem, middle, end = count(network).segments
+    assert stem.memory == 4 * pixels * (3 + 4)  # the image and the stem, larger than normalising
+    assert middle.memory == 4 * pixels * (4 + 8 + 8)  # the stem waits beside the ReLU
+    assert end.memory == 4 * pixels * (4 + 4 + 4)  # both summands and the sum
+
+
+def test_the_frame_counts_until_it_is_normalised() -> None:
+    network = attach(
+        nn.Sequential(nn.Conv2d(3, 1, 1)), ModelSpec(name="thin", names=("a",), size=(6, 8)), {}
+    )
+    # Normalising holds two float images at once; the bytes of the frame are gone by then.
+    assert count(network).segments[0].memory == 6 * 8 * 2 * 3 * 4

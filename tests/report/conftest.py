@@ -8,7 +8,7 @@ from offramp.core.costs import Cost, Costs
 from offramp.core.files import write_json, write_text
 from offramp.core.plan import Expectation, Plan, PlannedExit
 from offramp.metrics.trace import Trace
-from offramp.search.search import expect
+from offramp.search.expectation import expect
 from tests.tiny import at_least
 
 EXITS = (("a", "r1-b0-fcn"), ("a", "r2-b1-fcn"), ("b", "r1-b0-fcn"), ("end", "own"))

@@ -21,7 +21,7 @@ from offramp.search.compare import (
 )
 from offramp.search.goal import Goal
 from offramp.search.hindsight import known
-from offramp.search.search import expect
+from offramp.search.expectation import expect
 from offramp.search.strategies import Strategy
 from tests.search.simulated import COSTS, EXITS, like_recorded
 

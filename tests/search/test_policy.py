@@ -120,7 +120,7 @@ def test_a_best_plan_without_early_exits_asks_for_names(drawn: Trace) -> None:
 
 
 def test_a_plan_of_an_exit_that_a_trace_lacks_is_refused(drawn: Trace) -> None:
-    from offramp.search.search import expect
+    from offramp.search.expectation import expect
 
     plan = search_policy(drawn, COSTS, Goal(max_miou_loss=0.05), TABLE, ("b/y",)).plan
     less = drawn.only([drawn.index("b", "x"), drawn.index("end", "own")])

@@ -56,12 +56,12 @@ def test_it_grows_with_the_batch_and_leaves_no_trace(stage: Stage) -> None:
 
 def test_what_cannot_fit_is_refused_with_a_batch_that_can(stage: Stage) -> None:
     name = type(stage).__name__.lower()
-    need = needed_bytes(stage, 16)
-    require_memory(stage, 16, need)
-    with pytest.raises(BadInput, match=rf"{name} does not fit.*{name}.batch=8.*accumulate=2"):
-        require_memory(stage, 16, need - 1)
+    need = needed_bytes(stage, 4)
+    require_memory(stage, 4, need)
+    with pytest.raises(BadInput, match=rf"{name} does not fit.*{name}.batch=2.*accumulate=2"):
+        require_memory(stage, 4, need - 1)
     with pytest.raises(BadInput, match="take a smaller input size, or fewer and lighter heads"):
-        require_memory(stage, 16, 1000)
+        require_memory(stage, 4, 1000)
 
 
 def test_nothing_is_estimated_where_there_is_plenty(

@@ -33,6 +33,9 @@ RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 SLOW = ("cityscapes_hrnet", "coco_drn50", "voc_drn50")
 STEPS = 2
 
+LIKE = {"coco_drn50": ("voc_drn50", "r8-b0-fcn")}
+"""Recipes with the exits and heads of another, which trains them all: one head does here."""
+
 
 def write_factory(to: Path) -> Path:
     return make_factory(to, images={"train": 4, "val": 2}, width=160, height=96, clip_frames=0)
@@ -83,14 +86,16 @@ def command(file: Path) -> dict[str, str]:
     return dict(zip(words[::2], words[1::2], strict=True))
 
 
-def settings(recipe: Recipe, images: int, size: str) -> list[str]:
-    """List what is changed: the size, how long it takes, and what a machine may lack."""
+def settings(name: str, recipe: Recipe, images: int, size: str) -> list[str]:
+    """List what is changed: the size, how long it takes, what a machine may lack, and `LIKE`."""
     stages = ["stage1"] if recipe.stage2 is None else ["stage1", "stage2"]
     batch = -(-images // STEPS)
+    heads = [f"exits.heads=[{LIKE[name][1]}]"] if name in LIKE else []
     return [
         f"size={size}",
         "weights=null",  # which may come from the network
         "workers=0",
+        *heads,
         *(f"{stage}.{key}" for stage in stages for key in ("epochs=1", f"batch={batch}")),
     ]
 
@@ -119,6 +124,17 @@ def test_a_recipe_s_command_names_it_and_nothing_else_is_needed(file: Path) -> N
     assert list(told) == ["--data", "--model", "--recipe", "--out"]
 
 
+@pytest.mark.parametrize(("name", "other"), [(name, other) for name, (other, _) in LIKE.items()])
+def test_a_recipe_of_which_one_head_is_trained_has_the_exits_of_another(
+    name: str, other: str
+) -> None:
+    ours, theirs = (load_recipe(RECIPES[0].with_name(f"{one}.yaml")) for one in (name, other))
+    assert ours.exits == theirs.exits
+    assert LIKE[name][1] in ours.exits.heads
+    models = {command(RECIPES[0].with_name(f"{one}.yaml"))["--model"] for one in (name, other)}
+    assert len(models) == 1
+
+
 @pytest.mark.parametrize(
     "file",
     [
@@ -131,7 +147,7 @@ def test_a_recipe_takes_two_steps_of_each_stage(file: Path, tmp_path: Path) -> N
     write(tmp_path / "data")
     data = Dataset.open(tmp_path / "data")
     assert len(data.names) == classes
-    told = settings(load_recipe(file), len(data.samples("train")), size)
+    told = settings(file.stem, load_recipe(file), len(data.samples("train")), size)
     recipe = load_recipe(file, told)
     run = Run.create(tmp_path / "run", command(file)["--model"], recipe, data)
     plain = run.plain_network()

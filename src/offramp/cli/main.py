@@ -2,7 +2,7 @@
 
 import typer
 
-from offramp.cli import data
+from offramp.cli import data, device
 from offramp.cli.bench import bench
 from offramp.cli.compare import compare
 from offramp.cli.demo import demo
@@ -16,6 +16,7 @@ from offramp.cli.report import report
 from offramp.cli.run import run
 from offramp.cli.search import search
 from offramp.cli.train import train
+from offramp.cli.tune import tune
 
 app = typer.Typer(
     name="offramp",
@@ -37,6 +38,8 @@ app.command("export")(export)
 app.command("eval")(evaluate)
 app.command("run")(run)
 app.command("bench")(bench)
+app.command("tune")(tune)
+app.add_typer(device.app, name="device")
 app.command("report")(report)
 
 

@@ -10,13 +10,16 @@ from offramp.cli.console import Json, say, track, verb
 
 @verb
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder of a recorded and searched run.")],
-    out: Annotated[Path | None, typer.Option(help="HTML file; absent: in the run.")] = None,
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a recorded and searched run, or of a study of tune.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="HTML file; absent: in the folder.")] = None,
     json: Json = False,
 ) -> dict[str, Any]:
-    """Write what early exits save as one HTML page with figures, for a browser."""
+    """Write what early exits save, or what tuning found, as one HTML page with figures."""
     from offramp.report import write_report
+    from offramp.report.tuning_page import is_study, write_tuning
 
-    file = write_report(run, out, track)
+    file = write_tuning(run, out) if is_study(run) else write_report(run, out, track)
     say(f"report: {file}", json)
     return {"report": str(file)}

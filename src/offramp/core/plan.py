@@ -55,6 +55,42 @@ class Expectation(Spec):
     latency_ms: float
 
 
+class Part(Spec):
+    """What a plan does on a part of the calibration images.
+
+    Attributes:
+        images: how many.
+        expected: what the plan does there.
+        full: what the full network does there.
+    """
+
+    images: int
+    expected: Expectation
+    full: Expectation
+
+    @property
+    def loss(self) -> float:
+        """The mIoU that is lost against the full network."""
+        return self.full.miou - self.expected.miou
+
+
+class Division(Spec):
+    """How the calibration images were divided: a plan flatters those that it was fitted on.
+
+    Attributes:
+        fitted: on which it was found, and keeps to the bounds.
+        held_out: which the search did not see.
+    """
+
+    fitted: Part
+    held_out: Part
+
+    @property
+    def gap(self) -> float:
+        """How much more mIoU is lost on the images that the search did not see."""
+        return self.held_out.loss - self.fitted.loss
+
+
 class Plan(Spec):
     """How to run a multi-exit network.
 
@@ -67,6 +103,7 @@ class Plan(Spec):
         full: what the network without early exits does there.
         size: input height and width in pixels to which the plan belongs.
         images: how many calibration images stand behind it.
+        division: which of them it was fitted on; absent: all.
         precision: of the numbers in which the network computed when the rules were fitted.
         certificate: what is promised about its loss, if anything was.
     """
@@ -79,11 +116,16 @@ class Plan(Spec):
     full: Expectation
     size: tuple[int, int]
     images: int
+    division: Division | None = None
     precision: str = "f32"
     certificate: Promise | None = None
 
     @model_validator(mode="after")
     def _rules_fit_setting(self) -> "Plan":
+        for planned in self.exits:
+            rule = planned.rule
+            if isinstance(rule, AtLeast | AtMost) and rule.score >= len(self.scores):
+                raise ValueError(f"a plan of {len(self.scores)} scores has none of {rule.score}")
         deciding = [planned.rule is not None for planned in self.exits]
         wanted = self.setting == "input-dependent" and len(deciding) > 1
         if not deciding or deciding[-1] or any(deciding) != wanted:

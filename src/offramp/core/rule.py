@@ -14,30 +14,40 @@ from offramp.core.spec import Spec
 
 
 class AtLeast(Spec):
-    """Stop where the one score is at least `threshold` (MESS §5.2)."""
+    """Stop where a score is at least `threshold` (MESS §5.2).
+
+    Attributes:
+        threshold: the score at which the decision turns.
+        score: which of the plan's scores decides here, counted from 0.
+    """
 
     kind: Literal["at-least"] = "at-least"
     threshold: float
+    score: int = Field(default=0, ge=0)
 
     def stops(self, scores: Sequence[float]) -> bool:
-        """Decide from this exit's one score."""
-        (score,) = scores
-        return score >= self.threshold
+        """Decide from this exit's scores."""
+        return scores[self.score] >= self.threshold
 
     def __str__(self) -> str:
         return f"≥ {self.threshold:.4g}"
 
 
 class AtMost(Spec):
-    """Stop where the one score is at most `threshold` (VIDEO §3.4.4)."""
+    """Stop where a score is at most `threshold` (VIDEO §3.4.4).
+
+    Attributes:
+        threshold: the score at which the decision turns.
+        score: which of the plan's scores decides here, counted from 0.
+    """
 
     kind: Literal["at-most"] = "at-most"
     threshold: float
+    score: int = Field(default=0, ge=0)
 
     def stops(self, scores: Sequence[float]) -> bool:
-        """Decide from this exit's one score."""
-        (score,) = scores
-        return score <= self.threshold
+        """Decide from this exit's scores."""
+        return scores[self.score] <= self.threshold
 
     def __str__(self) -> str:
         return f"≤ {self.threshold:.4g}"

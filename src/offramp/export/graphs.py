@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from offramp.core.bundle import CELLS, EXIT_BEFORE, FRAME, FRAME_BEFORE, Graph
 from offramp.core.score import ScoreSpec
-from offramp.models.network import MultiExitNetwork, State
+from offramp.models.network import MultiExitNetwork, Segment, State
 from offramp.models.split import IMAGE
 from offramp.scores import Context, labels
 
@@ -33,11 +33,10 @@ class Span(nn.Module):
 
     def __init__(self, network: MultiExitNetwork, first: int, last: int) -> None:
         super().__init__()
-        self.network = network
         self.first = first
-        self.last = last
-        segments = list(network.segments)
+        points, segments = network.points[first : last + 1], list(network.segments)
         inside = segments[first : last + 1]
+        self.network = _part(network, points, inside, {point: {} for point in points})
         produced = [name for segment in inside for name in segment.gives]
         wanted = {name for segment in segments[last + 1 :] for name in segment.takes}
         takes = dict.fromkeys(
@@ -58,8 +57,7 @@ class Span(nn.Module):
         else:
             seen = dict(zip(self.takes, values, strict=True))
             state = State(seen, values[0])
-        for index in range(self.first, self.last + 1):
-            segment = self.network.segments[index]
+        for segment in self.network.segments:
             given = segment(*(seen[name] for name in segment.takes))
             seen.update(zip(segment.gives, given, strict=True))
         return tuple(seen[name] for name in self.gives)
@@ -77,8 +75,10 @@ class ScoredHead(nn.Module):
         self, network: MultiExitNetwork, index: int, head: str, scores: Sequence[ScoreSpec]
     ) -> None:
         super().__init__()
-        self.network = network
-        self.index = index
+        point = network.points[index]
+        self.network = _part(network, (point,), (), {point: {head: network.head(point, head)}})
+        if network.auxiliaries is not None:
+            self.network.auxiliaries = network.auxiliaries.only(index, head)
         self.head = head
         self.scores = tuple(scores)
         needs = {spec.needs for spec in scores}
@@ -89,7 +89,7 @@ class ScoredHead(nn.Module):
     def forward(self, feature: Tensor, *before: Tensor) -> tuple[Tensor, ...]:
         """Read the head."""
         context = Context(**dict(zip(self.takes, before, strict=True)))
-        reading = self.network.read(self.index, State({}, feature), self.head, self.scores, context)
+        reading = self.network.read(0, State({}, feature), self.head, self.scores, context)
         given = reading.logits, torch.cat([reading.scores[spec.name] for spec in self.scores])
         return (*given, labels(reading.logits)) if self.takes else given
 
@@ -106,7 +106,7 @@ def write_span(
 
 def write_head(head: ScoredHead, feature: Tensor, feature_name: str, file: Path) -> Graph:
     """Write a head with its scores; labels that it takes are those of its own grid."""
-    logits = head.network.read(head.index, State({}, feature), head.head).logits
+    logits = head.network.read(0, State({}, feature), head.head).logits
     takes = (feature_name, *head.takes)
     before = [labels(logits) for _ in head.takes]  # the exporter takes one tensor for one input
     write_module(head, (feature, *before), file, takes, head.gives)
@@ -170,3 +170,14 @@ def write_module(
             )
     finally:
         quiet.setLevel(level)
+
+
+def _part(
+    network: MultiExitNetwork,
+    points: Sequence[str],
+    segments: Sequence[Segment],
+    heads: Mapping[str, Mapping[str, nn.Module]],
+) -> MultiExitNetwork:
+    """Share some segments and heads; the exporter drags along every parameter that it finds."""
+    part = MultiExitNetwork(network.spec, network.intake, points, segments, heads)
+    return part.to(network.mean.device)

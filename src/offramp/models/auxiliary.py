@@ -120,6 +120,12 @@ class Auxiliaries(nn.Module):
         found: Auxiliary = self.places[place][head]
         return found
 
+    def only(self, place: int, head: str) -> "Auxiliaries":
+        """Share the auxiliary network of one head, as that of the first position."""
+        alone = Auxiliaries(0, ())
+        alone.places.append(nn.ModuleDict({head: self.of(place, head)}))
+        return alone
+
 
 def learned_scores(
     auxiliary: Auxiliary | None, specs: Sequence[ScoreSpec], logits: Tensor

@@ -74,12 +74,12 @@ def stopped(rule: Rule, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
         return np.asarray((scores >= np.array(rule.thresholds)).all(axis=1))
     if isinstance(rule, Table):
         return _in_stopping_bins(rule, scores)
-    single = scores[:, 0]
     if isinstance(rule, AtLeast):
-        return np.asarray(single >= rule.threshold)
+        return np.asarray(scores[:, rule.score] >= rule.threshold)
     if isinstance(rule, AtMost):
-        return np.asarray(single <= rule.threshold)
+        return np.asarray(scores[:, rule.score] <= rule.threshold)
     if isinstance(rule, Range):
+        single = scores[:, 0]
         return np.asarray((single >= rule.low) & (single <= rule.high))
     return np.array([rule.stops(row) for row in scores.tolist()], dtype=bool)
 

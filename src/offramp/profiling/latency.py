@@ -2,6 +2,7 @@
 
 Each piece is exported as a graph of its own and timed in turn with all others, round after
 round, so that what disturbs the machine disturbs all alike; the median over rounds stands.
+The size of the graph's file is noted too.
 """
 
 import os
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -20,16 +21,20 @@ import torch
 from offramp.core.costs import Cost, Costs
 from offramp.core.model import Size
 from offramp.core.progress import Track, silent
-from offramp.core.score import ScoreSpec
 from offramp.export.graphs import ScoredHead, Span, write_decoder, write_head, write_span
-from offramp.models.count import count
+from offramp.models.count import SCORES, count
 from offramp.models.network import MultiExitNetwork
 from offramp.runtime.ort import load_graph, share_pool
 
 Piece = tuple[str, str]
 """A position and a head's name; "" for the segment, and ("", "") for the decoder."""
 
-SCORES = (ScoreSpec.parse("mean-top1"),)
+
+class Exported(NamedTuple):
+    """A piece as a graph: what runs it once on values that fit, and the size of its file."""
+
+    run: Callable[[], Any]
+    bytes: int
 
 
 def measure(
@@ -41,7 +46,7 @@ def measure(
     threads: int | None = None,
     track: Track = silent,
 ) -> Costs:
-    """Count the work of every piece, and measure its time.
+    """Count the work and memory of every piece, and measure its time and the bytes of its graph.
 
     Args:
         network: with all its heads.
@@ -51,29 +56,32 @@ def measure(
         threads: threads of the engine; absent: all cores that the process may use.
         track: shows progress.
     """
-    counted = count(network)
+    frame = frame or network.spec.size
+    counted = count(network, frame)
     pool = share_pool(threads)
     with tempfile.TemporaryDirectory() as folder:
-        calls = _calls(network, frame or network.spec.size, Path(folder), track)
-        times: dict[Piece, list[float]] = {piece: [] for piece in calls}
+        pieces = _export(network, frame, Path(folder), track)
+        times: dict[Piece, list[float]] = {piece: [] for piece in pieces}
         for number in track(range(warm_up + rounds), warm_up + rounds, "measuring latency"):
-            for piece, call in calls.items():
+            for piece, exported in pieces.items():
                 start = time.perf_counter()
-                call()
+                exported.run()
                 if number >= warm_up:
                     times[piece].append(1000 * (time.perf_counter() - start))
-    medians = {piece: median(values) for piece, values in times.items()}
+
+    def measured(cost: Cost, point: str, name: str = "") -> Cost:
+        piece = point, name
+        found = {"latency_ms": median(times[piece]), "bytes": pieces[piece].bytes}
+        return cost.model_copy(update=found)
+
     return counted.model_copy(
         update={
-            "segments": tuple(
-                _timed(cost, medians[point, ""])
-                for point, cost in zip(counted.points, counted.segments, strict=True)
-            ),
+            "segments": tuple(map(measured, counted.segments, counted.points)),
             "heads": {
-                point: {name: _timed(cost, medians[point, name]) for name, cost in heads.items()}
+                point: {name: measured(cost, point, name) for name, cost in heads.items()}
                 for point, heads in counted.heads.items()
             },
-            "decode": Cost(latency_ms=medians["", ""]),
+            "decode": measured(counted.decode, ""),
             "engine": describe_engine(pool),
         }
     )
@@ -91,42 +99,39 @@ def describe_engine(threads: int) -> dict[str, str]:
 
 
 @torch.inference_mode()
-def _calls(
+def _export(
     network: MultiExitNetwork, frame: Size, folder: Path, track: Track
-) -> dict[Piece, Callable[[], Any]]:
-    """Export every piece; returns calls that run each once on values that fit."""
+) -> dict[Piece, Exported]:
+    """Write every piece as a graph of its own, and load it."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (1, *network.spec.size, 3), dtype=np.uint8)
     values = {"frame": torch.from_numpy(pixels)}
-    calls: dict[Piece, Callable[[], Any]] = {}
+    pieces: dict[Piece, Exported] = {}
     logits = torch.zeros(0)
     for index, point in track(enumerate(network.points), len(network.points), "exporting pieces"):
         span = Span(network, index, index)
         file = folder / f"segment_{index}.onnx"
         graph, given = write_span(span, [values[name] for name in span.takes], file)
-        calls[point, ""] = _call(file, graph.gives, {n: values[n].numpy() for n in graph.takes})
+        feed = {name: values[name].numpy() for name in graph.takes}
+        pieces[point, ""] = _exported(file, graph.gives, feed)
         values.update(zip(span.gives, given, strict=True))
         feature = given[0]
         for number, name in enumerate(network.head_names(point)):
             head = ScoredHead(network, index, name, (*SCORES, *network.learned))
             file = folder / f"head_{index}_{number}.onnx"
             graph = write_head(head, feature, "feature", file)
-            calls[point, name] = _call(file, graph.gives, {"feature": feature.numpy()})
+            pieces[point, name] = _exported(file, graph.gives, {"feature": feature.numpy()})
             logits = head(feature)[0]
     file = folder / "decoder.onnx"
     graph = write_decoder(network.spec.classes, file)
     feed = {"logits": logits.numpy(), "size": np.array(frame, dtype=np.int64)}
-    calls["", ""] = _call(file, graph.gives, feed)
-    return calls
+    pieces["", ""] = _exported(file, graph.gives, feed)
+    return pieces
 
 
-def _call(file: Path, gives: tuple[str, ...], feed: dict[str, Any]) -> Callable[[], Any]:
+def _exported(file: Path, gives: tuple[str, ...], feed: dict[str, Any]) -> Exported:
     session = load_graph(file)
-    return lambda: session.run(list(gives), feed)
-
-
-def _timed(cost: Cost, latency_ms: float) -> Cost:
-    return cost.model_copy(update={"latency_ms": latency_ms})
+    return Exported(lambda: session.run(list(gives), feed), file.stat().st_size)
 
 
 def _processor() -> str:

@@ -27,9 +27,11 @@ from offramp.guarantees import certify, control_mean, divide, miou_losses, paret
 from offramp.guarantees.clips import units
 from offramp.metrics.trace import Trace
 from offramp.policies.policy import RulePolicy, replay
+from offramp.search.design import Design, point_of
+from offramp.search.expectation import expect
 from offramp.search.goal import Goal
-from offramp.search.policy import THRESHOLD, frontier_plans, point_of
-from offramp.search.search import Found, check, expect
+from offramp.search.policy import THRESHOLD, frontier_plans, point_of_plan
+from offramp.search.search import Found, check
 
 WHOLE = 10**9
 """How fine disagreement is counted, so that it can stand in for intersections and unions."""
@@ -128,8 +130,16 @@ def search_certified(
     plan = whole[made.index].model_copy(
         update={"certificate": promise, "images": len(trace.images)}
     )
-    points = tuple(point_of(each) for each in reversed(whole))
-    return Found(plan, points, len(found), time.monotonic() - start)
+    points = tuple(point_of_plan(each, trace, costs) for each in reversed(whole))
+    return Found(
+        plan=plan,
+        frontier=points,
+        configurations=len(found),
+        seconds=time.monotonic() - start,
+        goal=goal,
+        chosen=point_of_plan(plan, trace, costs),
+        full=point_of(trace, costs, "budgeted", Design((len(trace.exits) - 1,))),
+    )
 
 
 def agreeing(trace: Trace) -> Trace:

@@ -21,7 +21,7 @@ from offramp.policies import oracle
 from offramp.policies.tabular import WEIGHTS
 from offramp.search.goal import Goal
 from offramp.search.hindsight import choose, known
-from offramp.search.problem import Problem
+from offramp.search.problem import Problem, counted
 from offramp.search.strategies import Fit, Strategy, cheapest
 from offramp.search.tally import Tally, follow, tally
 
@@ -136,7 +136,7 @@ def compare(
         BadInput: no image has a labelled pixel, sizes differ, or latency was not measured.
     """
     _check(traces, costs, goal)
-    fitting, held_out = (Problem(trace, costs, rows, goal.cost) for trace in traces)
+    fitting, held_out = (Problem(trace, costs, rows, counted(goal)) for trace in traces)
     for strategy in strategies:
         for problem in (fitting, held_out):
             problem.trace.seen(rows, strategy.scores(problem.trace))

@@ -1,13 +1,12 @@
-"""Every design of the space with what it does, chain of exits by chain of exits.
+"""One chain of exits with all thresholds of one score.
 
-A chain is a choice of exits in the order of the path, one head each (MESS eq. 4). An
-input-dependent chain has a grid of thresholds on all but its last exit; all points of the grid
-are judged at once, by sums over images of the trace's intersections and unions.
+A chain is a choice of exits in the order of the path, one head each (MESS eq. 4), with a grid of
+thresholds on all but its last exit. All points of the grid are judged at once, by sums over
+images of the trace's intersections and unions. `solver` searches all chains.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,8 @@ from offramp.core.costs import Costs
 from offramp.core.score import ScoreSpec
 from offramp.metrics.confusion import mean_iou
 from offramp.metrics.trace import Trace
-from offramp.search.goal import Goal
+from offramp.search.levels import levels
 
-LEVELS = 20
 Floats = NDArray[np.float64]
 
 
@@ -53,98 +51,9 @@ class Chain:
         )
 
 
-def chains(trace: Trace, costs: Costs, goal: Goal) -> Iterator[Chain]:
-    """Yield every chain that the goal's setting allows."""
-    if goal.setting == "budgeted":
-        for row in range(len(trace.exits)):
-            yield _fixed(trace, costs, (row,))
-        return
-    last = len(trace.exits) - 1
-    if goal.setting == "anytime":
-        for exits in _choices(trace, goal.most_early_exits + 1):
-            if exits[-1] == last:
-                yield _fixed(trace, costs, exits)
-        return
-    table = _Table(trace, costs, range(last), deciding(trace))
-    for length in range(1, goal.most_early_exits + 2):
-        for exits in _choices(trace, length):
-            if length == 1:
-                yield _fixed(trace, costs, exits)
-                continue
-            for score in deciding(trace):
-                chain = table.judged(exits, score)
-                if chain is not None:
-                    yield chain
-
-
 def judged(trace: Trace, costs: Costs, exits: tuple[int, ...], score: str) -> Chain | None:
     """Judge one chain with all thresholds of one score; nothing if it tells no images apart."""
     return _Table(trace, costs, exits[:-1], (score,)).judged(exits, score)
-
-
-def deciding(trace: Trace) -> tuple[str, ...]:
-    """List the recorded scores that one threshold an exit can decide by."""
-    return tuple(name for name in trace.score_names if decides_alone(ScoreSpec.parse(name)))
-
-
-def decides_alone(spec: ScoreSpec) -> bool:
-    """Tell whether one threshold on a score is a strategy of its own."""
-    return spec.direction != "range" and spec.reduce != "class"
-
-
-def levels(scores: Floats, most: int = LEVELS) -> Floats:
-    """Choose up to `most` thresholds that part the images differently.
-
-    They lie midway between neighbouring scores, so that a score which an engine computes a hair
-    differently still falls on its side.
-
-    Args:
-        scores: one score per image, shape N; those that are no finite number part nothing.
-        most: how many thresholds at the most.
-    """
-    scores = scores[np.isfinite(scores)]
-    distinct = np.unique(scores)
-    middles = (distinct[1:] + distinct[:-1]) / 2
-    if len(middles) <= most:
-        return middles
-    # Equal shares of the images between thresholds; of the gaps around each place the widest.
-    ranks = np.quantile(scores, (np.arange(most) + 0.5) / most)
-    reach = max(len(middles) // (4 * most), 1)
-    gaps = np.diff(distinct)
-    chosen = []
-    for rank in ranks:
-        centre = int(np.searchsorted(middles, rank))
-        low, high = max(centre - reach, 0), min(centre + reach + 1, len(middles))
-        chosen.append(middles[low + int(np.argmax(gaps[low:high]))])
-    return np.unique(chosen)
-
-
-def _choices(trace: Trace, length: int) -> Iterator[tuple[int, ...]]:
-    """Yield rows of `length` exits at different positions, in the order of the path."""
-    positions: dict[str, list[int]] = {}
-    for row, (point, _) in enumerate(trace.exits):
-        positions.setdefault(point, []).append(row)
-    for points in combinations(positions, length):
-        yield from product(*(positions[point] for point in points))
-
-
-def _fixed(trace: Trace, costs: Costs, exits: tuple[int, ...]) -> Chain:
-    """Judge a chain in which every image reads every exit.
-
-    Its accuracy is that of its weakest early exit: the answer that a deadline may force.
-    """
-    cost = costs.of([trace.exits[row] for row in exits])
-    first = costs.of([trace.exits[exits[0]]])
-    weakest = min(trace.exit_miou(row) for row in exits[:-1] or exits)
-    return Chain(
-        exits=exits,
-        score=trace.score_names[0],
-        levels=(),
-        miou=np.array([weakest]),
-        macs=np.array([float(cost.macs)]),
-        latency_ms=np.array([cost.latency_ms]),
-        first=(float(first.macs), first.latency_ms),
-    )
 
 
 class _Table:

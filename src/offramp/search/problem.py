@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.core.costs import Cost, Costs
+from offramp.core.errors import BadInput
 from offramp.core.plan import Expectation, Plan, PlannedExit
 from offramp.core.rule import Rule
 from offramp.metrics.trace import Trace
 from offramp.policies.calibration import Calibration
 from offramp.policies.policy import RulePolicy, replay
-from offramp.search.search import expect, full_network
+from offramp.search.expectation import expect, full_network
+from offramp.search.goal import MEAN_COSTS, Goal
 
 Rules = tuple[Rule, ...]
 CostKind = Literal["macs", "latency"]
@@ -96,3 +98,20 @@ class Problem:
 
     def _counted(self, cost: Cost) -> float:
         return float(cost.macs) if self.cost == "macs" else cost.latency_ms
+
+
+def counted(goal: Goal) -> CostKind:
+    """Say which mean cost a goal counts.
+
+    Raises:
+        BadInput: it counts another kind of cost.
+    """
+    if goal.cost == "latency":
+        return "latency"
+    if goal.cost != "macs":
+        raise BadInput(
+            "the cost of a policy that is fitted on one chain of exits",
+            expected=" or ".join(MEAN_COSTS),
+            got=goal.cost,
+        )
+    return "macs"

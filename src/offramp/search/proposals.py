@@ -18,8 +18,9 @@ from offramp.policies import exact, perclass, qlearning, tabular
 from offramp.policies import range as ranges
 from offramp.policies.ceiling import fft_ceiling
 from offramp.policies.fitted import Fitted
-from offramp.search.best import pareto
-from offramp.search.designs import deciding, judged, levels
+from offramp.search.designs import judged
+from offramp.search.levels import deciding, levels
+from offramp.search.pareto import pareto
 from offramp.search.problem import Problem, Rules
 
 LEARNED = ("classifier", "exit-choice", "regressor")

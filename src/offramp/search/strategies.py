@@ -22,8 +22,8 @@ from offramp.core.errors import UnknownName
 from offramp.core.plan import Plan
 from offramp.core.score import ScoreSpec
 from offramp.metrics.trace import Trace
-from offramp.search.best import pareto
-from offramp.search.designs import deciding
+from offramp.search.levels import deciding
+from offramp.search.pareto import pareto
 from offramp.search.problem import CostKind, Problem, Rules
 from offramp.search.proposals import LEARNED, PROPOSERS, propose
 

@@ -34,7 +34,7 @@ from offramp.training.stages import Stage, Stage1, Stage2
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # it advertises at every start
 
 
-def train(run: Run, track: Track = silent) -> Run:
+def train(run: Run, track: Track = silent, checked: Dataset | None = None) -> Run:
     """Run both stages of MESS §4.3, skipping what is finished.
 
     Interrupt it at any time: the next call goes on from the last finished epoch and ends at
@@ -43,16 +43,19 @@ def train(run: Run, track: Track = silent) -> Run:
     Args:
         run: the run's folder and state.
         track: shows progress.
+        checked: the run's data set, where it is open and known to be sound; absent: it is opened
+            and checked. Several processes open it themselves.
 
     Raises:
         DataFault: the data set has faults; the message lists them.
         BadInput: there are fewer GPUs than `devices`, or the environment does not say how
             `nodes` meet.
     """
-    recipe, data = run.recipe, run.dataset
+    recipe, data = run.recipe, checked or run.dataset
     if set(run.state.done) < {"stage1", "stage2"}:
         team = Team.of(recipe.devices, recipe.nodes) if recipe.processes > 1 else None
-        check(data, ("train", "val"), track).require_sound()
+        if checked is None:
+            check(data, ("train", "val"), track).require_sound()
         splits = _Splits(data, recipe)
         splits.require_enough(recipe.processes)
         if team is None:

@@ -1,0 +1,801 @@
+"""The inner loops of the exact search, compiled.
+
+A *block* is all designs whose exits lie at given positions and that begin with a given decider
+(an exit's head and the score it decides by). Within a block the solver walks a tree: at each
+position a decider, and one of its levels; the images that stop leave the running set R. A leaf
+lets the rest of R answer at the network's end, or all of it at the last early exit.
+
+Cut short by a bound, with y = I/U a class's IoU, ŷ and Û those of a reference design, and
+u = U/Û:
+
+    Σ y = Σ ŷ + Σ z/u,   z = (I − ŷU)/Û
+
+which is an identity, for I = yU. Within a block l ≤ u ≤ h, so z/u ≤ g(z) = max(z/l, z/h). g is
+convex and g(kz) = k·g(z) for k ≥ 0, so g(Σ z) ≤ Σ g(z): the sum splits into what is known of a
+prefix, and one number ω an image and later exit. Hence, for every completion of a prefix P,
+
+    Σ y ≤ Σ ŷ + Σ g(z of P with R at the network's end) + Σ over R of ω
+
+A leaf below the best mIoU found at its cost is beaten (dominated), and is not looked at closer.
+For inner nodes each image of R takes what it likes best of all later exits, at a price λ a unit
+of cost (Lagrange): a bound on mIoU − λ·cost of all completions, for any λ ≥ 0. All that is not
+cut is counted exactly, in sums of whole numbers.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from offramp.search.space import DEPTH, MEANS
+
+Array = Any
+SLACK = 1e-10  # above all rounding in sums of doubles
+COLUMNS = 2 + 2 * DEPTH  # of a found design: cost, mIoU, deciders, levels; -1 where there is none
+
+
+class Tables(NamedTuple):
+    """What is the same for all blocks; arrays as `space.Space` describes them.
+
+    Attributes:
+        counts: E×N×2C, intersections then unions, whole numbers.
+        bins: D×N; an image stops at level t where its bin is at least t.
+        levels: D, how many levels; level 0 lets all images stop.
+        rows: D, the decider's exit.
+        leads: D, whether it is the first of its exit, and so stands for it at level 0.
+        steps: 3×(P+1)×E, mean costs of going to an exit from one position before it.
+        limits: 3, most of each mean cost, summed over images.
+        positions: E.
+        own: 4×E, static costs of heads; the last combines by maximum.
+        path: 4×P, static costs of the segments up to a position; the last by maximum.
+        bounds: 4, most of each static cost.
+        static: which static cost is sought; -1 for a mean one.
+        truth: how many classes have truth; these come first.
+        present: how many classes are in the answer or truth whatever the design.
+    """
+
+    counts: Array
+    bins: Array
+    levels: Array
+    rows: Array
+    leads: Array
+    steps: Array
+    limits: Array
+    positions: Array
+    own: Array
+    path: Array
+    bounds: Array
+    static: int
+    truth: int
+    present: int
+
+
+class Marks(NamedTuple):
+    """The best mIoU so far by cost: `miou[k]` is had for at most `low + k / scale`."""
+
+    miou: Array
+    low: float
+    scale: float
+
+
+class Block(NamedTuple):
+    """One block: who may decide at each place, and what bounds its designs.
+
+    Attributes:
+        first: the decider at the first place.
+        deciders: K×D, padded.
+        numbers: K, how many of them.
+        iou: J×G, ŷ of the reference designs, classes with truth only.
+        price: J, λ.
+        least, most: G, l and h, in pixels.
+        gains: J×E×N, ω.
+        hopes: K×J×N, the most of Σ y − λ·cost that an image going on from a place still brings.
+    """
+
+    first: int
+    deciders: Array
+    numbers: Array
+    iou: Array
+    price: Array
+    least: Array
+    most: Array
+    gains: Array
+    hopes: Array
+
+
+class Walk(NamedTuple):
+    """Where the solver stands in a block; a row for each place where nothing else is said.
+
+    Attributes:
+        chain: the decider tried at each place.
+        chosen: its level.
+        tried: how many deciders of each place were tried.
+        running: K×N, images that arrive; the first `count` of a row.
+        count: K.
+        sums: K×2C, over stopped images and, as if all went on to the end, the running ones.
+        spent: K×3, mean costs summed over images, before this place.
+        here: K×3, the same after its head was read.
+        prefix: K×J, `prefix_bounds` of the sums.
+        wanted: K×T, the levels worth a look.
+        line: T×2C, room for sums by level.
+    """
+
+    chain: Array
+    chosen: Array
+    tried: Array
+    running: Array
+    count: Array
+    sums: Array
+    spent: Array
+    here: Array
+    prefix: Array
+    wanted: Array
+    line: Array
+
+
+class Plate(NamedTuple):
+    """The last places but one of a block, at all their levels at once.
+
+    A point of a plate is a level of its first decider (`top`) and one of its second; where a
+    block has two places only, there is no first, and `top` is 1.
+
+    Attributes:
+        order: N, the running images, by the level at which they pass the first decider.
+        passed: T, how many do at each.
+        sums: T×T×2C, over stopped images and, as if all went on to the end, the others.
+        left: T×T, how many go on.
+        best: T×T, the reference whose bound is the least.
+        prefix: T×T, that bound (`prefix_bounds`).
+        gains: T×J×T, by bin at the second decider: what stops at each level of the last brings.
+        gain: J×T, the same of those that go on from a point.
+        stops, stop: how many these are.
+    """
+
+    order: Array
+    passed: Array
+    sums: Array
+    left: Array
+    best: Array
+    prefix: Array
+    gains: Array
+    gain: Array
+    stops: Array
+    stop: Array
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def new_walk(places: int, images: int, width: int, tops: int, references: int) -> Walk:
+    """Make room for a walk."""
+    return Walk(
+        np.zeros(places, np.int64),
+        np.zeros(places, np.int64),
+        np.zeros(places, np.int64),
+        np.zeros((places, images), np.int64),
+        np.zeros(places, np.int64),
+        np.zeros((places, width)),
+        np.zeros((places, MEANS)),
+        np.zeros((places, MEANS)),
+        np.zeros((places, references)),
+        np.zeros((places, tops), np.bool_),
+        np.zeros((tops, width)),
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def mean_iou(sums: Array, classes: int) -> float:
+    """Average I/U over the classes that are present; -1 if none is."""
+    total, present = 0.0, 0
+    for c in range(classes):
+        if sums[classes + c] > 0:
+            total += sums[c] / sums[classes + c]
+            present += 1
+    return total / present if present else -1.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def mark(marks: Marks, cost: float, miou: float) -> None:
+    """Note that `miou` is had for `cost`."""
+    k = max(int(np.ceil((cost - marks.low) * marks.scale)), 0)
+    while k < len(marks.miou) and marks.miou[k] < miou:
+        marks.miou[k] = miou
+        k += 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def beaten(marks: Marks, cost: float) -> float:
+    """Look up a mIoU that is surely had for at most `cost`."""
+    k = min(int((cost - marks.low) * marks.scale), len(marks.miou) - 1)
+    return float(marks.miou[k]) if k >= 0 else -1.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def static_cost(tables: Tables, chain: Array, length: int, end: int, costs: Array) -> bool:
+    """Sum the static costs of a chain whose last answer is at position `end`; tell if bounded."""
+    last = tables.counts.shape[0] - 1
+    for m in range(4):
+        costs[m] = tables.path[m, end]
+        for place in range(length + 1):
+            if place == length and end != tables.positions[last]:
+                break
+            row = last if place == length else tables.rows[chain[place]]
+            if m < 3:
+                costs[m] += tables.own[m, row]
+            else:
+                costs[m] = max(costs[m], tables.own[m, row])
+    costs[3] += 4 * costs[1]  # peak memory: activations, and a float for each parameter
+    kept = True
+    for m in range(4):
+        kept = kept and costs[m] <= tables.bounds[m]
+    return kept
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def count_leaves(
+    tables: Tables, marks: Marks, walk: Walk, place: int, out: Array, found: int
+) -> int:
+    """Count the wanted leaves of one decider exactly, and note those that beat all so far.
+
+    Returns:
+        `found`, and how many were noted more.
+    """
+    decider = walk.chain[place]
+    row, last = tables.rows[decider], tables.counts.shape[0] - 1
+    width, levels = tables.counts.shape[2], tables.levels[decider]
+    costs = np.zeros(4)
+    sums = walk.sums[place].copy()
+    stopped = np.zeros(levels + 1, np.int64)
+    walk.line[: levels + 1] = 0
+    for i in range(walk.count[place]):
+        n = walk.running[place, i]
+        level = tables.bins[decider, n]
+        stopped[level] += 1
+        for c in range(width):
+            walk.line[level, c] += tables.counts[row, n, c] - tables.counts[last, n, c]
+    left = walk.count[place]
+    for level in range(levels, -1, -1):
+        left -= stopped[level]
+        for c in range(width):
+            sums[c] += walk.line[level, c]
+        if not walk.wanted[place, level]:
+            continue
+        end = tables.positions[row if level == 0 else last]
+        kept = static_cost(tables, walk.chain, place + 1, end, costs)
+        for m in range(MEANS):
+            cost = walk.here[place, m] + left * tables.steps[m, tables.positions[row] + 1, last]
+            kept = kept and cost <= tables.limits[m]
+        if not kept:
+            continue
+        cost = walk.here[place, 0] + left * tables.steps[0, tables.positions[row] + 1, last]
+        if tables.static >= 0:
+            cost = costs[tables.static]
+        miou = mean_iou(sums, width // 2)
+        if miou > beaten(marks, cost):
+            mark(marks, cost, miou)
+            if found < len(out):
+                out[found] = -1
+                out[found, 0], out[found, 1] = cost, miou
+                for i in range(place + 1):
+                    out[found, 2 + i] = walk.chain[i]
+                    out[found, 2 + DEPTH + i] = walk.chosen[i] if i < place else level
+            found += 1
+    return found
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def may_beat(marks: Marks, bounds: Array, price: Array, present: int, least: float) -> bool:
+    """Tell whether a design could beat the marks that costs at least `least`.
+
+    Args:
+        bounds: J; Σ y ≤ bounds + price·cost.
+    """
+    size = len(marks.miou)
+    coarse = max(size // 64, 1)
+    for start in range(max(int((least - marks.low) * marks.scale), 0), size, coarse):
+        top = marks.low + (start + coarse) / marks.scale
+        upper = np.inf
+        for j in range(len(bounds)):
+            upper = min(upper, bounds[j] + price[j] * top)
+        if upper > present * (marks.miou[start] - SLACK):
+            return True
+    return False
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def prefix_bounds(tables: Tables, block: Block, sums: Array, bounds: Array) -> None:
+    """Compute Σ ŷ + Σ g(z) of a prefix whose running images go to the end, for each reference."""
+    width = tables.counts.shape[2] // 2
+    for j in range(len(bounds)):
+        total = 0.0
+        for c in range(tables.truth):
+            z = sums[c] - block.iou[j, c] * sums[width + c]
+            total += block.iou[j, c] + max(z / block.least[c], z / block.most[c])
+        bounds[j] = total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def weigh(tables: Tables, marks: Marks, block: Block, walk: Walk, place: int) -> bool:
+    """Find which levels of the decider at an inner place are worth a look; tell if any is."""
+    references = len(block.price)
+    decider = walk.chain[place]
+    row, levels = tables.rows[decider], tables.levels[decider]
+    floor = walk.here[place, 0]
+    if tables.static >= 0:
+        costs = np.zeros(4)
+        static_cost(tables, walk.chain, place + 1, tables.positions[row], costs)
+        floor = costs[tables.static]
+    gains, hopes = np.zeros((references, levels + 1)), np.zeros((references, levels + 1))
+    for i in range(walk.count[place]):
+        n = walk.running[place, i]
+        level = tables.bins[decider, n]
+        for j in range(references):
+            gains[j, level] += block.gains[j, row, n]
+            hopes[j, level] += block.hopes[place, j, n]
+    for level in range(1, levels + 1):  # now of those that a level does not stop
+        for j in range(references):
+            hopes[j, level] += hopes[j, level - 1]
+    bounds = np.zeros(references)
+    some = False
+    walk.wanted[place, 0] = False
+    for level in range(levels, 0, -1):
+        for j in range(references):
+            if level < levels:
+                gains[j, level] += gains[j, level + 1]
+            bounds[j] = walk.prefix[place, j] + gains[j, level] + hopes[j, level - 1]
+            bounds[j] -= block.price[j] * walk.here[place, 0]
+        wanted = may_beat(marks, bounds, block.price, tables.present, floor)
+        walk.wanted[place, level] = wanted
+        some = some or wanted
+    return some
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def new_plate(tables: Tables, references: int) -> Plate:
+    """Make room for a plate."""
+    tops, images = tables.levels.max() + 1, tables.counts.shape[1]
+    return Plate(
+        np.zeros(images, np.int64),
+        np.zeros(tops, np.int64),
+        np.zeros((tops, tops, tables.counts.shape[2])),
+        np.zeros((tops, tops), np.int64),
+        np.zeros((tops, tops), np.int64),
+        np.zeros((tops, tops)),
+        np.zeros((tops, references, tops)),
+        np.zeros((references, tops)),
+        np.zeros((tops, tops)),
+        np.zeros(tops),
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def line_up(tables: Tables, walk: Walk, plate: Plate, place: int, two: bool) -> int:
+    """Order the running images by the level at which they pass the plate's first decider.
+
+    Returns:
+        How many levels that has; with one decider only, all images pass it at its one level.
+    """
+    count = walk.count[place]
+    if not two:
+        plate.order[:count] = walk.running[place, :count]
+        plate.passed[1] = count
+        return 1
+    first = walk.chain[place]
+    start = 0
+    for top in range(tables.levels[first]):
+        for i in range(count):
+            n = walk.running[place, i]
+            if tables.bins[first, n] == top:
+                plate.order[start] = n
+                start += 1
+        plate.passed[top + 1] = start
+    return int(tables.levels[first])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def lay_plate(
+    tables: Tables, block: Block, walk: Walk, plate: Plate, place: int, two: bool, tops: int
+) -> None:
+    """Sum up what is known at each point of a plate, and bound it."""
+    last, width = tables.counts.shape[0] - 1, tables.counts.shape[2]
+    first, second = walk.chain[place], walk.chain[place + 1 if two else place]
+    row, levels = tables.rows[second], tables.levels[second]
+    sums = walk.sums[place].copy()
+    if two:  # as if all stopped at the first
+        for i in range(walk.count[place]):
+            n = walk.running[place, i]
+            for c in range(width):
+                sums[c] += tables.counts[tables.rows[first], n, c] - tables.counts[last, n, c]
+    stops = np.zeros(levels + 1, np.int64)
+    bounds = np.zeros(len(block.price))
+    walk.line[: levels + 1] = 0
+    for top in range(1, tops + 1):
+        for i in range(plate.passed[top - 1], plate.passed[top]):
+            n = plate.order[i]
+            level = tables.bins[second, n]
+            stops[level] += 1
+            for c in range(width):
+                if two:
+                    sums[c] += tables.counts[last, n, c] - tables.counts[tables.rows[first], n, c]
+                walk.line[level, c] += tables.counts[row, n, c] - tables.counts[last, n, c]
+        left = plate.passed[top]
+        point = sums.copy()
+        for level in range(levels, 0, -1):
+            left -= stops[level]
+            for c in range(width):
+                point[c] += walk.line[level, c]
+            plate.left[top, level] = left
+            plate.sums[top, level] = point
+            prefix_bounds(tables, block, point, bounds)
+            best = np.argmin(bounds)
+            plate.best[top, level], plate.prefix[top, level] = best, bounds[best]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def add_gains(
+    tables: Tables, block: Block, walk: Walk, plate: Plate, start: int, end: int, second: int
+) -> None:
+    """Add what images bring that pass the first decider, by bin at the second and last level."""
+    decider = walk.chain[len(block.numbers) - 1]
+    row = tables.rows[decider]
+    for i in range(start, end):
+        n = plate.order[i]
+        level, deep = tables.bins[second, n], tables.bins[decider, n] + 1
+        for t in range(deep):
+            plate.stops[level, t] += 1.0
+        for j in range(len(block.price)):
+            gain = block.gains[j, row, n]
+            for t in range(deep):
+                plate.gains[level, j, t] += gain
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz"})
+def top_gain(gain: Array, start: int, end: int) -> float:
+    """Find the largest of some numbers."""
+    highest = -np.inf
+    for t in range(start, end):
+        highest = max(highest, gain[t])
+    return highest
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def search_plate(
+    tables: Tables, marks: Marks, block: Block, walk: Walk, plate: Plate, place: int, two: bool,
+    tops: int, out: Array, found: int,
+) -> int:  # fmt: skip
+    """Try all deciders of the last place at all points of a plate.
+
+    All levels of the last decider at one point are a line. It is counted exactly if the bound of
+    any of its leaves exceeds what was found at that leaf's cost.
+    """
+    last, final = tables.counts.shape[0] - 1, len(block.numbers) - 1
+    first, second = walk.chain[place], walk.chain[final - 1]
+    levels, references = tables.levels[second], len(block.price)
+    after = tables.positions[tables.rows[second]] + 1
+    wanted = walk.wanted[final]
+    costs = np.zeros(4)
+    for index in range(block.numbers[final]):
+        decider = block.deciders[final, index]
+        row, deep = tables.rows[decider], tables.levels[decider] + 1
+        walk.chain[final] = decider
+        lead = 0 if tables.leads[decider] else 1
+        to_end = tables.steps[0, tables.positions[row] + 1, last]
+        if tables.static >= 0:
+            static_cost(tables, walk.chain, final + 1, tables.positions[row], costs)
+        plate.gains[: levels + 1], plate.stops[: levels + 1] = 0, 0
+        for top in range(1, tops + 1):
+            add_gains(tables, block, walk, plate, plate.passed[top - 1], plate.passed[top], second)
+            plate.gain[:], plate.stop[:] = 0, 0
+            reached = walk.here[place, 0]
+            if two:
+                step = tables.steps[0, tables.positions[tables.rows[first]] + 1]
+                reached += plate.passed[top] * step[tables.rows[second]]
+            for level in range(1, levels + 1):
+                for t in range(deep):
+                    plate.stop[t] += plate.stops[level - 1, t]
+                for j in range(references):
+                    for t in range(deep):
+                        plate.gain[j, t] += plate.gains[level - 1, j, t]
+                left = plate.left[top, level]
+                base = reached + left * (tables.steps[0, after, row] + to_end)
+                if tables.static >= 0:
+                    base = costs[tables.static]
+                gain, prefix = plate.gain[plate.best[top, level]], plate.prefix[top, level]
+                highest = top_gain(gain, lead, deep)
+                known = beaten(marks, base - left * to_end)
+                if prefix + highest <= tables.present * (known - SLACK):
+                    continue  # even with the most that any leaf brings, at the least cost
+                some = False
+                for t in range(lead, deep):
+                    known = beaten(marks, base - plate.stop[t] * to_end)
+                    wanted[t] = prefix + gain[t] > tables.present * (known - SLACK)
+                    some = some or wanted[t]
+                if some:
+                    wanted[0] = wanted[0] and lead == 0
+                    if two:
+                        walk.chosen[place] = top
+                    walk.chosen[final - 1] = level
+                    arrive(tables, walk, plate, place, two, final)
+                    found = count_leaves(tables, marks, walk, final, out, found)
+    return found
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def arrive(tables: Tables, walk: Walk, plate: Plate, place: int, two: bool, final: int) -> None:
+    """Bring the images of one point of a plate to the last place, and read its head."""
+    first, second, decider = walk.chain[place], walk.chain[final - 1], walk.chain[final]
+    top = walk.chosen[place] if two else 1
+    level, count = walk.chosen[final - 1], 0
+    for i in range(plate.passed[top]):
+        n = plate.order[i]
+        if tables.bins[second, n] < level:
+            walk.running[final, count] = n
+            count += 1
+    walk.count[final] = count
+    walk.sums[final] = plate.sums[top, level]
+    after = tables.positions[tables.rows[second]] + 1
+    for m in range(MEANS):
+        here = walk.here[place, m]
+        if two:
+            step = tables.steps[m, tables.positions[tables.rows[first]] + 1]
+            here += plate.passed[top] * step[tables.rows[second]]
+        walk.here[final, m] = here + count * tables.steps[m, after, tables.rows[decider]]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def go_on(tables: Tables, block: Block, walk: Walk, place: int) -> None:
+    """Hand the images that the chosen level does not stop on to the next place."""
+    decider, level = walk.chain[place], walk.chosen[place]
+    row, last = tables.rows[decider], tables.counts.shape[0] - 1
+    walk.sums[place + 1] = walk.sums[place]
+    walk.spent[place + 1] = walk.here[place]
+    left = 0
+    for i in range(walk.count[place]):
+        n = walk.running[place, i]
+        if tables.bins[decider, n] < level:
+            walk.running[place + 1, left] = n
+            left += 1
+        else:
+            for c in range(tables.counts.shape[2]):
+                walk.sums[place + 1, c] += tables.counts[row, n, c] - tables.counts[last, n, c]
+    walk.count[place + 1] = left
+    walk.tried[place + 1] = 0
+    prefix_bounds(tables, block, walk.sums[place + 1], walk.prefix[place + 1])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def begin(tables: Tables, walk: Walk, decider: int) -> None:
+    """Let all images arrive at the first place and read the head of its decider."""
+    images, last = tables.counts.shape[1], tables.counts.shape[0] - 1
+    walk.count[0] = images
+    walk.sums[0] = 0
+    for n in range(images):
+        walk.running[0, n] = n
+        walk.sums[0] += tables.counts[last, n]
+    walk.chain[0] = decider
+    for m in range(MEANS):
+        walk.here[0, m] = images * tables.steps[m, 0, tables.rows[decider]]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def search_alone(tables: Tables, marks: Marks, out: Array) -> int:
+    """Count the network without early exits. Returns how many designs were noted: 1 or 0."""
+    images, last = tables.counts.shape[1], tables.counts.shape[0] - 1
+    sums = np.zeros(tables.counts.shape[2])
+    for n in range(images):
+        sums += tables.counts[last, n]
+    costs = np.zeros(4)
+    chain = np.zeros(DEPTH, np.int64)
+    kept = static_cost(tables, chain, 0, tables.positions[last], costs)
+    for m in range(MEANS):
+        kept = kept and images * tables.steps[m, 0, last] <= tables.limits[m]
+    miou = mean_iou(sums, len(sums) // 2)
+    if not kept or miou < 0:
+        return 0
+    out[0] = -1
+    out[0, 0] = costs[tables.static] if tables.static >= 0 else images * tables.steps[0, 0, last]
+    out[0, 1] = miou
+    mark(marks, out[0, 0], out[0, 1])
+    return 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def search_single(tables: Tables, marks: Marks, decider: int, out: Array) -> int:
+    """Count all designs of one early exit exactly. Returns how many were noted."""
+    levels = tables.levels[decider]
+    walk = new_walk(1, tables.counts.shape[1], tables.counts.shape[2], levels + 1, 1)
+    begin(tables, walk, decider)
+    walk.wanted[0] = True
+    walk.wanted[0, 0] = tables.leads[decider]
+    return count_leaves(tables, marks, walk, 0, out, 0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def search_block(tables: Tables, marks: Marks, block: Block, halt: Array, out: Array) -> int:
+    """Search a block of two or more early exits, until `halt[0]` is set.
+
+    The last places are searched as plates; the places before them by walking.
+
+    Returns:
+        How many designs were noted; those beyond the length of `out` are lost, and the block
+        must be searched again, with the better marks.
+    """
+    final, tops = len(block.numbers) - 1, tables.levels.max() + 1
+    two = final > 1
+    start = final - 2 if two else 0  # where plates begin
+    walk = new_walk(
+        final + 1, tables.counts.shape[1], tables.counts.shape[2], tops, len(block.price)
+    )
+    plate = new_plate(tables, len(block.price))
+    begin(tables, walk, block.first)
+    if start == 0:
+        return search_plates(tables, marks, block, walk, plate, 0, two, halt, out, 0)
+    prefix_bounds(tables, block, walk.sums[0], walk.prefix[0])
+    weigh(tables, marks, block, walk, 0)
+    walk.tried[0] = block.numbers[0]
+    place, found = 0, 0
+    while place >= 0 and not halt[0]:
+        if place < start:
+            decider, level = walk.chain[place], walk.chosen[place] + 1
+            while level <= tables.levels[decider] and not walk.wanted[place, level]:
+                level += 1
+            walk.chosen[place] = level
+            if level <= tables.levels[decider]:
+                go_on(tables, block, walk, place)
+                place += 1
+                walk.chosen[place] = tops  # no decider, so no level, was tried here yet
+                continue
+        if walk.tried[place] == block.numbers[place]:
+            place -= 1
+            continue
+        decider = block.deciders[place, walk.tried[place]]
+        walk.chain[place], walk.chosen[place] = decider, tops
+        walk.tried[place] += 1
+        before = tables.positions[tables.rows[walk.chain[place - 1]]] + 1
+        for m in range(MEANS):
+            step = tables.steps[m, before, tables.rows[decider]]
+            walk.here[place, m] = walk.spent[place, m] + walk.count[place] * step
+        if walk.here[place, 0] > tables.limits[0] or not weigh(tables, marks, block, walk, place):
+            continue
+        if place == start:
+            found = search_plates(tables, marks, block, walk, plate, place, two, halt, out, found)
+        else:
+            walk.chosen[place] = 0
+    return found
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def search_plates(
+    tables: Tables, marks: Marks, block: Block, walk: Walk, plate: Plate, place: int, two: bool,
+    halt: Array, out: Array, found: int,
+) -> int:  # fmt: skip
+    """Search all plates whose first decider has been chosen."""
+    tops = line_up(tables, walk, plate, place, two)
+    for index in range(block.numbers[place + 1] if two else 1):
+        if halt[0]:
+            break
+        if two:
+            walk.chain[place + 1] = block.deciders[place + 1, index]
+        lay_plate(tables, block, walk, plate, place, two, tops)
+        found = search_plate(tables, marks, block, walk, plate, place, two, tops, out, found)
+    return found
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def union_range(tables: Tables, rows: Array, starts: Array) -> tuple[Array, Array]:
+    """Bound each class's union over all designs of a block, in pixels.
+
+    Args:
+        rows, starts: exits by place; place k has rows[starts[k]:starts[k + 1]].
+
+    Returns:
+        Least and most, both of the classes with truth.
+    """
+    images, width = tables.counts.shape[1], tables.counts.shape[2] // 2
+    last = tables.counts.shape[0] - 1
+    least, most = np.zeros(tables.truth), np.zeros(tables.truth)
+    for n in range(images):
+        for c in range(tables.truth):
+            low = high = tables.counts[last, n, width + c]
+            for row in rows:
+                low = min(low, tables.counts[row, n, width + c])
+                high = max(high, tables.counts[row, n, width + c])
+            least[c] += low
+            most[c] += high
+    under, over = np.zeros(tables.truth), np.zeros(tables.truth)
+    for c in range(tables.truth):
+        for place in range(len(starts) - 1):
+            lowest, highest = 0.0, 0.0
+            for row in rows[starts[place] : starts[place + 1]]:
+                less, more = 0.0, 0.0
+                for n in range(images):
+                    change = tables.counts[row, n, width + c] - tables.counts[last, n, width + c]
+                    less += min(change, 0.0)
+                    more += max(change, 0.0)
+                lowest, highest = min(lowest, less), max(highest, more)
+            under[c] += lowest
+            over[c] += highest
+        whole = 0.0
+        for n in range(images):
+            whole += tables.counts[last, n, width + c]
+        least[c] = max(max(least[c], whole + under[c]), 0.5)  # 0.5: a class with truth has pixels
+        most[c] = max(min(most[c], whole + over[c]), least[c])
+    return least, most
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def gains_of(
+    tables: Tables, iou: Array, least: Array, most: Array, rows: Array, starts: Array
+) -> Array:
+    """Compute ω: what an image brings at most by stopping at an exit, not at the end; J×E×N."""
+    images, width = tables.counts.shape[1], tables.counts.shape[2] // 2
+    last = tables.counts.shape[0] - 1
+    gains = np.zeros((len(iou), last + 1, images))
+    for row in rows[starts[1] :]:
+        for n in range(images):
+            for c in range(tables.truth):
+                hits = tables.counts[row, n, c] - tables.counts[last, n, c]
+                union = tables.counts[row, n, width + c] - tables.counts[last, n, width + c]
+                for j in range(len(iou)):
+                    z = hits - iou[j, c] * union
+                    gains[j, row, n] += max(z / least[c], z / most[c])
+    return gains
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def hopes_of(tables: Tables, gains: Array, price: Array, rows: Array, starts: Array) -> Array:
+    """Compute what an image that goes on from a place brings at most, at its price; K×J×N.
+
+    On its way it pays the cheapest head of every place that it passes.
+    """
+    places, images = len(starts) - 1, tables.counts.shape[1]
+    last = tables.counts.shape[0] - 1
+    hopes = np.zeros((places, len(price), images))
+    for place in range(places - 1):
+        start = tables.positions[rows[starts[place]]] + 1
+        passed = 0.0  # heads read on the way
+        for later in range(place + 1, places):
+            cheapest = np.inf
+            position = tables.positions[rows[starts[later]]]
+            for row in rows[starts[later] : starts[later + 1]]:
+                cost = tables.steps[0, start, row] + passed
+                cheapest = min(cheapest, tables.steps[0, position + 1, row])
+                for j in range(len(price)):
+                    for n in range(images):
+                        hope = gains[j, row, n] - price[j] * cost
+                        if later == place + 1 and row == rows[starts[later]]:
+                            hopes[place, j, n] = hope
+                        else:
+                            hopes[place, j, n] = max(hopes[place, j, n], hope)
+            passed += cheapest
+        cost = tables.steps[0, start, last] + passed
+        for j in range(len(price)):
+            for n in range(images):
+                hopes[place, j, n] = max(hopes[place, j, n], -price[j] * cost)
+    return hopes
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def open_bounds(tables: Tables, marks: Marks, block: Block) -> Array:
+    """Bound what a block may still hold; a row for each level of its first decider.
+
+    Returns:
+        Rows of J: Σ y ≤ b + price·cost. Prefixes that cannot beat the marks are left out.
+    """
+    images, width = tables.counts.shape[1], tables.counts.shape[2]
+    last = tables.counts.shape[0] - 1
+    first = block.first
+    row, levels = tables.rows[first], tables.levels[first]
+    rows, kept = np.zeros((levels, len(block.price))), 0
+    least = images * tables.steps[0, 0, row] if tables.static < 0 else marks.low
+    for level in range(1, levels + 1):
+        sums = np.zeros(width)
+        for n in range(images):
+            sums += tables.counts[last if tables.bins[first, n] < level else row, n]
+        prefix_bounds(tables, block, sums, rows[kept])
+        for j in range(len(block.price)):
+            for n in range(images):
+                if tables.bins[first, n] < level:
+                    rows[kept, j] += block.hopes[0, j, n]
+            rows[kept, j] -= block.price[j] * images * tables.steps[0, 0, row]
+        if may_beat(marks, rows[kept], block.price, tables.present, least):
+            kept += 1
+    return rows[:kept]

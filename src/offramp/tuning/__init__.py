@@ -1,0 +1,1 @@
+"""From a network that is too slow to one that fits: candidates, stage by stage (IOT)."""

@@ -22,8 +22,8 @@ from offramp.metrics.trace import Trace
 from offramp.models.network import MultiExitNetwork
 from offramp.profiling.latency import measure
 from offramp.runtime.ort import share_pool
-from offramp.search.levels import levels
 from offramp.search.expectation import expect
+from offramp.search.levels import levels
 from offramp.training.recipe import Augment, Distillation, Exits, Pretraining, Recipe
 from offramp.training.run import Run
 from offramp.training.train import train

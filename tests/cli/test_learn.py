@@ -20,8 +20,8 @@ from offramp.models.network import MultiExitNetwork
 from offramp.policies.policy import RulePolicy, replay
 from offramp.runtime.accuracy import evaluate, mean_macs
 from offramp.runtime.session import Session
-from offramp.search.levels import levels
 from offramp.search.expectation import expect
+from offramp.search.levels import levels
 from offramp.training import auxiliary as learning
 from offramp.training.run import Run
 from tests.cli.test_cli import answer, call

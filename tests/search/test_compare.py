@@ -19,9 +19,9 @@ from offramp.search.compare import (
     compare,
     halves,
 )
+from offramp.search.expectation import expect
 from offramp.search.goal import Goal
 from offramp.search.hindsight import known
-from offramp.search.expectation import expect
 from offramp.search.strategies import Strategy
 from tests.search.simulated import COSTS, EXITS, like_recorded
 

@@ -14,8 +14,8 @@ from offramp.core.files import read_json
 from offramp.core.plan import Plan
 from offramp.metrics.trace import Trace
 from offramp.search import Goal, Infeasible, search
-from offramp.search.pareto import pareto
 from offramp.search.levels import LEVELS, levels
+from offramp.search.pareto import pareto
 from tests.tiny import make_costs, make_trace
 
 EXITS = [("a", "x"), ("b", "x"), ("end", "own")]

@@ -153,40 +153,53 @@ def test_another_task_is_refused(task: Task) -> None:
         tune(replace(task, min_iou=0.5), clock=Clock())
 
 
-def test_who_is_clearly_worse_than_a_faster_one_stops(
-    task: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk = Desk(task, clock=Clock())
-
-    def entered(id: str, ms: float, iou: float) -> Candidate:
-        rung = Rung(epoch=1, iou=iou, passed=True)
-        latency = Latency(median_ms=ms, p5_ms=ms, p95_ms=ms, rounds=3)
-        one = Candidate(
-            id=id,
-            stage="resolution",
-            size=(32, 48),
-            status="trained",
-            rungs=(rung,),
-            latency=latency,
-            iou=iou,
-        )
-        desk.ledger.add(one)
-        return one
-
-    entered("fast", 1.0, 0.80)
-    entered("slow", 9.0, 0.99)
-    mine = Candidate(
-        id="me",
-        stage="width",
-        size=(64, 96),
-        status="training",
-        latency=Latency(median_ms=2.0, p5_ms=2, p95_ms=2, rounds=3),
+def at_rung(
+    id: str, ms: float, iou: float, parent: str | None = None, share: float = 0
+) -> Candidate:
+    """A candidate that had some IoU after its first epoch; parents have ten epochs."""
+    return Candidate(
+        id=id,
+        stage="resolution",
+        size=(32, 48),
+        status="trained",
+        rungs=(Rung(epoch=1, iou=iou, passed=True),),
+        latency=Latency(median_ms=ms, p5_ms=ms, p95_ms=ms, rounds=3),
+        iou=iou,
+        epochs=10,
+        parent=parent,
+        inherited_share=share,
     )
+
+
+def test_who_is_clearly_worse_than_a_faster_one_stops(task: Task) -> None:
+    desk = Desk(task, clock=Clock())
+    desk.ledger.add(at_rung("fast", 1.0, 0.80))
+    desk.ledger.add(at_rung("slow", 9.0, 0.99))
+    mine = at_rung("me", 2.0, 0.0)
     found = climb._clearly_better(desk, mine, 1, 0.77)
     assert found is not None
     assert found[0].id == "fast"  # not the slow one, which is better still
     assert climb._clearly_better(desk, mine, 1, 0.79) is None  # by chance
     assert climb._clearly_better(desk, mine, 2, 0.10) is None  # nobody was compared there
+
+
+@pytest.mark.parametrize(
+    ("share", "rival"),
+    [
+        (0.0, None),  # 1 epoch against 11
+        (0.5, None),  # 6 against 11
+        (1.0, "warm"),
+    ],
+)
+def test_nobody_is_stopped_by_one_that_had_learned_longer(
+    task: Task, share: float, rival: str | None
+) -> None:
+    desk = Desk(task, clock=Clock())
+    desk.ledger.add(at_rung("base", 9.0, 0.80))
+    desk.ledger.add(at_rung("warm", 1.0, 0.80, "base", 1.0))
+    desk.ledger.add(at_rung("warmer", 1.0, 0.90, "warm", 1.0))  # 21 epochs
+    found = climb._clearly_better(desk, at_rung("me", 2.0, 0.0, "base", share), 1, 0.5)
+    assert (found and found[0].id) == rival
 
 
 def test_a_dominated_candidate_is_not_trained_to_its_end(

@@ -132,6 +132,10 @@ class Plan(Spec):
             raise ValueError(f"a plan that is {self.setting} cannot have rules {deciding}")
         return self
 
+    def deciding_score(self, planned: PlannedExit) -> str:
+        """Name the score that one of its exits decides by; its first where a rule takes several."""
+        return self.scores[getattr(planned.rule, "score", 0)]
+
     @classmethod
     def load(cls, path: Path) -> "Plan":
         """Read a plan from its JSON file.

@@ -79,7 +79,7 @@ def draw_shares(bars: Sequence[ShareBar], colours: Colours) -> str:
         return svg(figure)
 
 
-def draw_scores(panels: Sequence[ScorePanel], colours: Colours, score: str) -> str:
+def draw_scores(panels: Sequence[ScorePanel], colours: Colours) -> str:
     """Draw each image's score against how right the exit was, one panel an exit."""
     columns = min(len(panels), 3)
     lines = -(-len(panels) // columns)
@@ -89,7 +89,7 @@ def draw_scores(panels: Sequence[ScorePanel], colours: Colours, score: str) -> s
     ):
         for axes, panel in zip(grid.flat, panels, strict=False):
             _score_panel(axes, panel, colours[panel.point])
-            axes.set_xlabel(f"score: {score}")
+            axes.set_xlabel(f"score: {panel.score_name}")
         for axes in grid[:, 0]:
             axes.set_ylabel("mIoU of the image at this exit (%)")
         for axes in list(grid.flat)[len(panels) :]:

@@ -132,8 +132,9 @@ def _walk(
     for index, labels in enumerate(answers_at(network, image, truth.shape, visited)):
         planned = named.plan.exits[index] if index < len(named.plan.exits) else None
         row = trace.index(*visited[index])
-        decides = planned is not None and planned.threshold is not None
-        score = float(trace.score(row, named.plan.scores[0])[example.image]) if decides else None
+        score = None
+        if planned is not None and planned.threshold is not None:
+            score = float(trace.score(row, named.plan.deciding_score(planned))[example.image])
         role = "stop" if index == example.stop else "passed" if index < example.stop else "unread"
         miou = trace.miou_per_image(np.full(len(trace.images), row))[example.image]
         answers.append(

@@ -65,6 +65,7 @@ class ScorePanel:
     Attributes:
         name: position and head.
         point: the position.
+        score_name: what decides there.
         score: each image's score, shape N.
         miou: each image's mIoU at this exit, shape N; NaN without a labelled pixel.
         reached: the images that come here, shape N.
@@ -75,6 +76,7 @@ class ScorePanel:
 
     name: str
     point: str
+    score_name: str
     score: Floats
     miou: Floats
     reached: NDArray[np.bool_]
@@ -151,23 +153,23 @@ def shares(material: Material) -> list[ShareBar]:
 def score_panels(named: NamedPlan, trace: Trace) -> list[ScorePanel]:
     """Set each deciding exit's score against how right it was; none if no score decides."""
     plan = named.plan
-    name = plan.scores[0]
-    surer = ScoreSpec.parse(name).more_is_surer
     panels = []
     for index, (planned, row) in enumerate(zip(plan.exits, named.rows, strict=True)):
         if planned.threshold is None:
             continue
+        name = plan.deciding_score(planned)
         score = trace.score(row, name)
         miou = trace.miou_per_image(np.full(len(trace.images), row))
         panels.append(
             ScorePanel(
                 name=f"{planned.point}/{planned.head}",
                 point=planned.point,
+                score_name=name,
                 score=score,
                 miou=miou,
                 reached=named.taken >= index,
                 threshold=planned.threshold,
-                more_is_surer=surer,
+                more_is_surer=ScoreSpec.parse(name).more_is_surer,
                 correlation=rank_correlation(score, miou),
             )
         )

@@ -132,10 +132,11 @@ def _scores_section(material: Material, colours: Mapping[str, str]) -> Section |
     panels = records.score_panels(named, material.trace)
     if not panels:
         return None
+    names = " or ".join(dict.fromkeys(panel.score_name for panel in panels))
     side, perfect = ("right", "1") if panels[0].more_is_surer else ("left", "−1")
     text = (
         "The plan sees no truth: it decides on one number an image, "
-        f"{named.plan.scores[0]}. The more that number says about how right the exit is, the "
+        f"{names}. The more that number says about how right the exit is, the "
         "safer it is to stop."
     )
     caption = (
@@ -143,7 +144,7 @@ def _scores_section(material: Material, colours: Mapping[str, str]) -> Section |
         f"{side} of the threshold stop. ρ is the rank correlation of score and per-image mIoU over "
         f"all images: {perfect} would be a perfect judge, 0 a coin."
     )
-    drawing = draw_scores(panels, colours, named.plan.scores[0])
+    drawing = draw_scores(panels, colours)
     return Section("scores", "What the score knows", [text, page.chart(drawing, "scores", caption)])
 
 

@@ -31,6 +31,7 @@ from offramp.search.space import DEPTH, MEANS
 
 Array = Any
 SLACK = 1e-10  # above all rounding in sums of doubles
+FEW = 40  # lines of a plate; counting so many one by one takes as long as all together
 COLUMNS = 2 + 2 * DEPTH  # of a found design: cost, mIoU, deciders, levels; -1 where there is none
 
 
@@ -149,6 +150,7 @@ class Plate(NamedTuple):
         gains: T×J×T, by bin at the second decider: what stops at each level of the last brings.
         gain: J×T, the same of those that go on from a point.
         stops, stop: how many these are.
+        changes, change: T×2C×T and 2C×T, the same of intersections and unions.
     """
 
     order: Array
@@ -161,6 +163,8 @@ class Plate(NamedTuple):
     gain: Array
     stops: Array
     stop: Array
+    changes: Array
+    change: Array
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -363,6 +367,8 @@ def new_plate(tables: Tables, references: int) -> Plate:
         np.zeros((references, tops)),
         np.zeros((tops, tops)),
         np.zeros(tops),
+        np.zeros((tops, tables.counts.shape[2], tops)),
+        np.zeros((tables.counts.shape[2], tops)),
     )
 
 
@@ -463,58 +469,152 @@ def search_plate(
 ) -> int:  # fmt: skip
     """Try all deciders of the last place at all points of a plate.
 
-    All levels of the last decider at one point are a line. It is counted exactly if the bound of
-    any of its leaves exceeds what was found at that leaf's cost.
+    All levels of the last decider at one point are a line. Bounds tell which lines are worth
+    counting; where they spare few, all lines are counted together, which costs less a line.
+    """
+    final = len(block.numbers) - 1
+    spared = True
+    for index in range(block.numbers[final]):
+        walk.chain[final] = block.deciders[final, index]
+        if spared or index % 16 == 0:
+            found, spared = search_lines(
+                tables, marks, block, walk, plate, place, two, tops, out, found
+            )
+        if not spared:
+            found = count_plate(tables, marks, walk, plate, place, two, tops, final, out, found)
+    return found
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def spent_at(tables: Tables, walk: Walk, plate: Plate, place: int, two: bool, top: int) -> float:
+    """Sum what is spent when the images that pass the first decider have read the second's head."""
+    spent = walk.here[place, 0]
+    if two:
+        before = tables.positions[tables.rows[walk.chain[place]]] + 1
+        spent += plate.passed[top] * tables.steps[0, before, tables.rows[walk.chain[place + 1]]]
+    return float(spent)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def search_lines(
+    tables: Tables, marks: Marks, block: Block, walk: Walk, plate: Plate, place: int, two: bool,
+    tops: int, out: Array, found: int,
+) -> tuple[int, bool]:  # fmt: skip
+    """Count the lines of a last decider whose bound exceeds what was found at a leaf's cost.
+
+    Returns:
+        How many designs were noted, and whether the bounds spared most lines; else only some
+        lines were counted.
     """
     last, final = tables.counts.shape[0] - 1, len(block.numbers) - 1
-    first, second = walk.chain[place], walk.chain[final - 1]
+    second, decider = walk.chain[final - 1], walk.chain[final]
     levels, references = tables.levels[second], len(block.price)
     after = tables.positions[tables.rows[second]] + 1
-    wanted = walk.wanted[final]
-    costs = np.zeros(4)
-    for index in range(block.numbers[final]):
-        decider = block.deciders[final, index]
-        row, deep = tables.rows[decider], tables.levels[decider] + 1
-        walk.chain[final] = decider
-        lead = 0 if tables.leads[decider] else 1
-        to_end = tables.steps[0, tables.positions[row] + 1, last]
-        if tables.static >= 0:
-            static_cost(tables, walk.chain, final + 1, tables.positions[row], costs)
-        plate.gains[: levels + 1], plate.stops[: levels + 1] = 0, 0
-        for top in range(1, tops + 1):
-            add_gains(tables, block, walk, plate, plate.passed[top - 1], plate.passed[top], second)
-            plate.gain[:], plate.stop[:] = 0, 0
-            reached = walk.here[place, 0]
-            if two:
-                step = tables.steps[0, tables.positions[tables.rows[first]] + 1]
-                reached += plate.passed[top] * step[tables.rows[second]]
-            for level in range(1, levels + 1):
+    row, deep = tables.rows[decider], tables.levels[decider] + 1
+    lead = 0 if tables.leads[decider] else 1
+    to_end = tables.steps[0, tables.positions[row] + 1, last]
+    wanted, costs = walk.wanted[final], np.zeros(4)
+    counted = 0
+    if tables.static >= 0:
+        static_cost(tables, walk.chain, final + 1, tables.positions[row], costs)
+    plate.gains[: levels + 1], plate.stops[: levels + 1] = 0, 0
+    for top in range(1, tops + 1):
+        add_gains(tables, block, walk, plate, plate.passed[top - 1], plate.passed[top], second)
+        plate.gain[:], plate.stop[:] = 0, 0
+        reached = spent_at(tables, walk, plate, place, two, top)
+        for level in range(1, levels + 1):
+            for t in range(deep):
+                plate.stop[t] += plate.stops[level - 1, t]
+            for j in range(references):
                 for t in range(deep):
-                    plate.stop[t] += plate.stops[level - 1, t]
-                for j in range(references):
-                    for t in range(deep):
-                        plate.gain[j, t] += plate.gains[level - 1, j, t]
-                left = plate.left[top, level]
-                base = reached + left * (tables.steps[0, after, row] + to_end)
-                if tables.static >= 0:
-                    base = costs[tables.static]
-                gain, prefix = plate.gain[plate.best[top, level]], plate.prefix[top, level]
-                highest = top_gain(gain, lead, deep)
-                known = beaten(marks, base - left * to_end)
-                if prefix + highest <= tables.present * (known - SLACK):
-                    continue  # even with the most that any leaf brings, at the least cost
-                some = False
-                for t in range(lead, deep):
-                    known = beaten(marks, base - plate.stop[t] * to_end)
-                    wanted[t] = prefix + gain[t] > tables.present * (known - SLACK)
-                    some = some or wanted[t]
-                if some:
-                    wanted[0] = wanted[0] and lead == 0
-                    if two:
-                        walk.chosen[place] = top
-                    walk.chosen[final - 1] = level
-                    arrive(tables, walk, plate, place, two, final)
-                    found = count_leaves(tables, marks, walk, final, out, found)
+                    plate.gain[j, t] += plate.gains[level - 1, j, t]
+            left = plate.left[top, level]
+            base = reached + left * (tables.steps[0, after, row] + to_end)
+            if tables.static >= 0:
+                base = costs[tables.static]
+            gain, prefix = plate.gain[plate.best[top, level]], plate.prefix[top, level]
+            highest = top_gain(gain, lead, deep)
+            known = beaten(marks, base - left * to_end)
+            if prefix + highest <= tables.present * (known - SLACK):
+                continue  # even with the most that any leaf brings, at the least cost
+            some = False
+            wanted[0] = False
+            for t in range(lead, deep):
+                known = beaten(marks, base - plate.stop[t] * to_end)
+                wanted[t] = prefix + gain[t] > tables.present * (known - SLACK)
+                some = some or wanted[t]
+            if some:
+                if two:
+                    walk.chosen[place] = top
+                walk.chosen[final - 1] = level
+                arrive(tables, walk, plate, place, two, final)
+                found = count_leaves(tables, marks, walk, final, out, found)
+                counted += 1
+                if counted > FEW:
+                    return found, False
+    return found, True
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def count_plate(
+    tables: Tables, marks: Marks, walk: Walk, plate: Plate, place: int, two: bool, tops: int,
+    final: int, out: Array, found: int,
+) -> int:  # fmt: skip
+    """Count all lines of a last decider exactly, by cumulative sums over the plate."""
+    last, width = tables.counts.shape[0] - 1, tables.counts.shape[2]
+    second, decider = walk.chain[final - 1], walk.chain[final]
+    levels, deep = tables.levels[second], tables.levels[decider] + 1
+    row, classes = tables.rows[decider], width // 2
+    after = tables.positions[tables.rows[second]] + 1
+    lead = 0 if tables.leads[decider] else 1
+    to_end = tables.steps[0, tables.positions[row] + 1, last]
+    total, present = np.zeros(deep), np.zeros(deep)
+    costs, wanted = np.zeros(4), walk.wanted[final]
+    changes, change = plate.changes, plate.change
+    if tables.static >= 0:
+        static_cost(tables, walk.chain, final + 1, tables.positions[row], costs)
+    changes[: levels + 1], plate.stops[: levels + 1] = 0, 0
+    for top in range(1, tops + 1):
+        for i in range(plate.passed[top - 1], plate.passed[top]):
+            n = plate.order[i]
+            level, stops = tables.bins[second, n], tables.bins[decider, n] + 1
+            for t in range(stops):
+                plate.stops[level, t] += 1.0
+            for c in range(width):
+                more = tables.counts[row, n, c] - tables.counts[last, n, c]
+                if more != 0:
+                    for t in range(stops):
+                        changes[level, c, t] += more
+        change[:], plate.stop[:] = 0, 0
+        reached = spent_at(tables, walk, plate, place, two, top)
+        for level in range(1, levels + 1):
+            total[:], present[:] = 0, 0
+            for t in range(deep):
+                plate.stop[t] += plate.stops[level - 1, t]
+            for c in range(classes):
+                hits, union = plate.sums[top, level, c], plate.sums[top, level, classes + c]
+                for t in range(deep):
+                    change[c, t] += changes[level - 1, c, t]
+                    change[classes + c, t] += changes[level - 1, classes + c, t]
+                    here = union + change[classes + c, t]
+                    total[t] += (hits + change[c, t]) / max(here, 0.5)  # whole: 0 hits of 0
+                    present[t] += min(here, 1.0)
+            left = plate.left[top, level]
+            base = reached + left * (tables.steps[0, after, row] + to_end)
+            if tables.static >= 0:
+                base = costs[tables.static]
+            some = False
+            wanted[0] = False
+            for t in range(lead, deep):
+                known = beaten(marks, base - plate.stop[t] * to_end)
+                wanted[t] = total[t] > present[t] * (known - SLACK)
+                some = some or wanted[t]
+            if some:
+                if two:
+                    walk.chosen[place] = top
+                walk.chosen[final - 1] = level
+                arrive(tables, walk, plate, place, two, final)
+                found = count_leaves(tables, marks, walk, final, out, found)
     return found
 
 
@@ -722,14 +822,12 @@ def union_range(tables: Tables, rows: Array, starts: Array) -> tuple[Array, Arra
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def gains_of(
-    tables: Tables, iou: Array, least: Array, most: Array, rows: Array, starts: Array
-) -> Array:
+def gains_of(tables: Tables, iou: Array, least: Array, most: Array, rows: Array) -> Array:
     """Compute ω: what an image brings at most by stopping at an exit, not at the end; J×E×N."""
     images, width = tables.counts.shape[1], tables.counts.shape[2] // 2
     last = tables.counts.shape[0] - 1
     gains = np.zeros((len(iou), last + 1, images))
-    for row in rows[starts[1] :]:
+    for row in rows:
         for n in range(images):
             for c in range(tables.truth):
                 hits = tables.counts[row, n, c] - tables.counts[last, n, c]

@@ -234,7 +234,7 @@ class _Solver:
         for place, deciders in enumerate(places):
             padded[place, : len(deciders)] = deciders
         least, most = kernel.union_range(self.tables, *_flat(rows))
-        gains = kernel.gains_of(self.tables, self.iou, least, most, *_flat(rows))
+        gains = kernel.gains_of(self.tables, self.iou, least, most, _flat(rows)[0])
         hopes = kernel.hopes_of(self.tables, gains, self.price, *_flat(rows))
         return kernel.Block(-1, padded, numbers, self.iou, self.price, least, most, gains, hopes)
 

@@ -122,6 +122,7 @@ class Candidate(Spec):
         parent: id of the candidate whose weights it started from; of a point with exits, the
             static candidate below it; of resolution-untrained, the baseline.
         inherited: what was taken over from the parent, in words.
+        inherited_share: share of its weights that is in tensors taken over as they are, 0 to 1.
         run: its run folder, relative to the study; empty where there is none.
         plan: the plan file of a point with exits, relative to the study; else empty.
     """
@@ -146,6 +147,7 @@ class Candidate(Spec):
     rungs: tuple[Rung, ...] = ()
     parent: str | None = None
     inherited: str = ""
+    inherited_share: float = 0.0
     run: str = ""
     plan: str = ""
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import shutil
+from collections.abc import Mapping
 
 from offramp.core.errors import OfframpError
 from offramp.training.recipe import Recipe
@@ -22,6 +23,9 @@ from offramp.tuning.inherit import Parent, inherit
 from offramp.tuning.score import judge
 
 logger = logging.getLogger(__name__)
+
+HAIR = 0.5
+"""Epochs that make no difference between two that have learned equally long."""
 
 CLEARLY = 0.02
 """By so much IoU another must be better at a rung for a candidate to be given up."""
@@ -80,6 +84,7 @@ def judge_untrained(desk: Desk, candidate: Candidate) -> Candidate:
             "iou": judge(network, desk.data, "val", desk.track),
             "parent": baseline.id,
             "inherited": "all weights, without retraining",
+            "inherited_share": 1.0,
         }
     )
     desk.note(done)
@@ -112,7 +117,8 @@ def _begun(desk: Desk, candidate: Candidate) -> Candidate:
     file = desk.task.out / "initial" / f"{candidate.id}.safetensors"
     got = inherit(spec, _parents(desk, candidate), desk.task.recipe.seed, file)
     if got is not None:
-        begun = begun.model_copy(update={"parent": got.parent, "inherited": got.said})
+        taken = {"parent": got.parent, "inherited": got.said, "inherited_share": got.share}
+        begun = begun.model_copy(update=taken)
     desk.note(begun)
     return begun
 
@@ -170,15 +176,32 @@ def _at_rung(desk: Desk, current: Candidate, epoch: int, seconds: float) -> tupl
 def _clearly_better(
     desk: Desk, current: Candidate, epoch: int, iou: float
 ) -> tuple[Candidate, float] | None:
-    """Find who is at least as fast and was better at this rung by more than chance gives."""
+    """Find who is at least as fast and was better at this rung by more than chance gives.
+
+    Only those count that had learned no more by then: who starts from random weights cannot keep
+    up with who starts from a trained network, and may still pass it in the end.
+    """
+    known = {c.id: c for c in desk.ledger.all()}
+    most = _learned(known, current, epoch)
     rivals = [
         (other, rung.iou)
-        for other in desk.ledger.all()
+        for other in known.values()
         for rung in other.rungs
-        if rung.epoch == epoch and other.id != current.id and _no_slower(other, current)
+        if rung.epoch == epoch
+        and other.id != current.id
+        and _no_slower(other, current)
+        and _learned(known, other, epoch) <= most + HAIR
     ]
     best = max(rivals, key=lambda rival: rival[1], default=None)
     return best if best is not None and best[1] >= iou + CLEARLY else None
+
+
+def _learned(known: Mapping[str, Candidate], candidate: Candidate, epochs: float) -> float:
+    """Count the epochs behind a candidate's weights: its own, and its share of its parent's."""
+    if candidate.parent is None or candidate.parent not in known:
+        return epochs
+    parent = known[candidate.parent]
+    return epochs + candidate.inherited_share * _learned(known, parent, parent.epochs)
 
 
 def _no_slower(one: Candidate, other: Candidate) -> bool:

@@ -215,6 +215,7 @@ def _candidate(
             "seconds": 0.0,
             "parent": host.id,
             "inherited": "the whole network, frozen",
+            "inherited_share": 1.0,
             "run": str(folder),
             "plan": str(folder / "plans" / f"{number}.json"),
         }

@@ -234,6 +234,31 @@ def static_cost(tables: Tables, chain: Array, length: int, end: int, costs: Arra
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def keep_front(out: Array) -> int:
+    """Make room: keep, of the designs noted, those that no other beats, cheapest first.
+
+    Returns:
+        How many they are.
+
+    Raises:
+        IndexError: no design beats another, so there is no room.
+    """
+    order = np.argsort(-out[:, 1], kind="mergesort")
+    order = order[np.argsort(out[order, 0], kind="mergesort")]
+    kept, highest = 0, -1.0
+    front = np.zeros_like(out)
+    for row in order:
+        if out[row, 1] > highest:
+            highest = out[row, 1]
+            front[kept] = out[row]
+            kept += 1
+    if kept == len(out):
+        raise IndexError("more designs than there is room for")
+    out[:kept] = front[:kept]
+    return kept
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def count_leaves(
     tables: Tables, marks: Marks, walk: Walk, place: int, out: Array, found: int
 ) -> int:
@@ -275,12 +300,13 @@ def count_leaves(
         miou = mean_iou(sums, width // 2)
         if miou > beaten(marks, cost):
             mark(marks, cost, miou)
-            if found < len(out):
-                out[found] = -1
-                out[found, 0], out[found, 1] = cost, miou
-                for i in range(place + 1):
-                    out[found, 2 + i] = walk.chain[i]
-                    out[found, 2 + DEPTH + i] = walk.chosen[i] if i < place else level
+            if found == len(out):
+                found = keep_front(out)
+            out[found] = -1
+            out[found, 0], out[found, 1] = cost, miou
+            for i in range(place + 1):
+                out[found, 2 + i] = walk.chain[i]
+                out[found, 2 + DEPTH + i] = walk.chosen[i] if i < place else level
             found += 1
     return found
 
@@ -715,8 +741,10 @@ def search_block(tables: Tables, marks: Marks, block: Block, halt: Array, out: A
     The last places are searched as plates; the places before them by walking.
 
     Returns:
-        How many designs were noted; those beyond the length of `out` are lost, and the block
-        must be searched again, with the better marks.
+        How many designs were noted.
+
+    Raises:
+        IndexError: `out` has no room for the front.
     """
     final, tops = len(block.numbers) - 1, tables.levels.max() + 1
     two = final > 1

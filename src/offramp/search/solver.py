@@ -199,18 +199,17 @@ class _Solver:
         return Solved(front, bounds, self.price, present)
 
     def _searched(self, block: kernel.Block, halt: NDArray[np.int64]) -> tuple[Floats, bool]:
-        """Search one block from the marks as they are; again if it found more than it can note."""
-        marks = self.marks._replace(miou=self.marks.miou.copy())
-        kept = []
+        """Search one block from the marks as they are; tell if all of it was searched."""
+        room = NOTED
         while True:
-            out = np.full((NOTED, kernel.COLUMNS), -1.0)
-            noted = kernel.search_block(self.tables, marks, block, halt, out)
-            kept.append(_front(out[: min(noted, NOTED)]))
-            if noted <= NOTED or halt[0]:
-                return np.concatenate(kept), not halt[0]
+            out = np.full((room, kernel.COLUMNS), -1.0)
             marks = self.marks._replace(miou=self.marks.miou.copy())
-            for row in np.concatenate(kept):
-                kernel.mark(marks, row[0], row[1])
+            try:
+                noted = kernel.search_block(self.tables, marks, block, halt, out)
+            except IndexError:
+                room *= 2
+            else:
+                return _front(out[:noted]), not halt[0]
 
     def _keep(self, designs: Floats) -> None:
         """Add designs to those found, keep the front, and mark it."""

@@ -46,6 +46,7 @@ def compare(shape: Shape, early: int, bounds: int, most: int | None = None) -> N
 @given(shapes(), st.integers(1, 4), st.integers(0, 3))
 @example(Shape(0, images=1), 2, 0)
 @example(Shape(1, images=1, heads=(1, 1, 1, 1), nan=True), 4, 2)
+@example(Shape(117, (1, 1, 1), 5, 2, grades=3, pixels=2, absent=True, untrue=True, nan=True), 2, 0)
 def test_the_front_is_that_of_all_designs(shape: Shape, early: int, bounds: int) -> None:
     compare(shape, early, bounds)
 

@@ -119,6 +119,8 @@ class Walk(NamedTuple):
         prefix: K×J, `prefix_bounds` of the sums.
         wanted: K×T, the levels worth a look.
         line: T×2C, room for sums by level.
+        out: the designs noted, rows of `COLUMNS`.
+        noted: 1, how many these are.
     """
 
     chain: Array
@@ -132,6 +134,8 @@ class Walk(NamedTuple):
     prefix: Array
     wanted: Array
     line: Array
+    out: Array
+    noted: Array
 
 
 class Plate(NamedTuple):
@@ -141,6 +145,9 @@ class Plate(NamedTuple):
     block has two places only, there is no first, and `top` is 1.
 
     Attributes:
+        place: of the first decider, or of the second where there is no first.
+        two: whether there is a first.
+        tops: 1, how many levels it has.
         order: N, the running images, by the level at which they pass the first decider.
         passed: T, how many do at each.
         sums: T×T×2C, over stopped images and, as if all went on to the end, the others.
@@ -153,6 +160,9 @@ class Plate(NamedTuple):
         changes, change: T×2C×T and 2C×T, the same of intersections and unions.
     """
 
+    place: int
+    two: bool
+    tops: Array
     order: Array
     passed: Array
     sums: Array
@@ -168,8 +178,9 @@ class Plate(NamedTuple):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def new_walk(places: int, images: int, width: int, tops: int, references: int) -> Walk:
+def new_walk(tables: Tables, places: int, references: int, out: Array) -> Walk:
     """Make room for a walk."""
+    images, width, tops = tables.counts.shape[1], tables.counts.shape[2], tables.levels.max() + 1
     return Walk(
         np.zeros(places, np.int64),
         np.zeros(places, np.int64),
@@ -182,6 +193,8 @@ def new_walk(places: int, images: int, width: int, tops: int, references: int) -
         np.zeros((places, references)),
         np.zeros((places, tops), np.bool_),
         np.zeros((tops, width)),
+        out,
+        np.zeros(1, np.int64),
     )
 
 
@@ -235,38 +248,35 @@ def static_cost(tables: Tables, chain: Array, length: int, end: int, costs: Arra
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def keep_front(out: Array) -> int:
-    """Make room: keep, of the designs noted, those that no other beats, cheapest first.
+    """Make room: keep, of the designs noted, those that no other beats; of equals the first.
 
     Returns:
         How many they are.
 
     Raises:
-        IndexError: no design beats another, so there is no room.
+        IndexError: all of them, so there is no room.
     """
-    order = np.argsort(-out[:, 1], kind="mergesort")
-    order = order[np.argsort(out[order, 0], kind="mergesort")]
-    kept, highest = 0, -1.0
-    front = np.zeros_like(out)
-    for row in order:
-        if out[row, 1] > highest:
-            highest = out[row, 1]
-            front[kept] = out[row]
-            kept += 1
-    if kept == len(out):
-        raise IndexError("more designs than there is room for")
-    out[:kept] = front[:kept]
-    return kept
+    kept = np.ones(len(out), np.bool_)
+    for a in range(len(out)):
+        for b in range(a):
+            if out[b, 0] <= out[a, 0] and out[b, 1] >= out[a, 1]:
+                kept[a] = False
+            elif out[a, 0] <= out[b, 0] and out[a, 1] >= out[b, 1]:
+                kept[b] = False
+    count = 0
+    for row in range(len(out)):
+        if kept[row]:
+            for column in range(COLUMNS):
+                out[count, column] = out[row, column]
+            count += 1
+    if count == len(out):
+        raise IndexError
+    return count
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def count_leaves(
-    tables: Tables, marks: Marks, walk: Walk, place: int, out: Array, found: int
-) -> int:
-    """Count the wanted leaves of one decider exactly, and note those that beat all so far.
-
-    Returns:
-        `found`, and how many were noted more.
-    """
+def count_leaves(tables: Tables, marks: Marks, walk: Walk, place: int) -> None:
+    """Count the wanted leaves of one decider exactly, and note those that beat all so far."""
     decider = walk.chain[place]
     row, last = tables.rows[decider], tables.counts.shape[0] - 1
     width, levels = tables.counts.shape[2], tables.levels[decider]
@@ -300,15 +310,15 @@ def count_leaves(
         miou = mean_iou(sums, width // 2)
         if miou > beaten(marks, cost):
             mark(marks, cost, miou)
-            if found == len(out):
-                found = keep_front(out)
-            out[found] = -1
-            out[found, 0], out[found, 1] = cost, miou
+            if walk.noted[0] == len(walk.out):
+                walk.noted[0] = keep_front(walk.out)
+            design = walk.out[walk.noted[0]]
+            design[:] = -1
+            design[0], design[1] = cost, miou
             for i in range(place + 1):
-                out[found, 2 + i] = walk.chain[i]
-                out[found, 2 + DEPTH + i] = walk.chosen[i] if i < place else level
-            found += 1
-    return found
+                design[2 + i] = walk.chain[i]
+                design[2 + DEPTH + i] = walk.chosen[i] if i < place else level
+            walk.noted[0] += 1
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -379,10 +389,13 @@ def weigh(tables: Tables, marks: Marks, block: Block, walk: Walk, place: int) ->
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def new_plate(tables: Tables, references: int) -> Plate:
+def new_plate(tables: Tables, places: int, references: int) -> Plate:
     """Make room for a plate."""
     tops, images = tables.levels.max() + 1, tables.counts.shape[1]
     return Plate(
+        max(places - 3, 0),
+        places > 2,
+        np.ones(1, np.int64),
         np.zeros(images, np.int64),
         np.zeros(tops, np.int64),
         np.zeros((tops, tops, tables.counts.shape[2])),
@@ -399,34 +412,32 @@ def new_plate(tables: Tables, references: int) -> Plate:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def line_up(tables: Tables, walk: Walk, plate: Plate, place: int, two: bool) -> int:
+def line_up(tables: Tables, walk: Walk, plate: Plate) -> None:
     """Order the running images by the level at which they pass the plate's first decider.
 
-    Returns:
-        How many levels that has; with one decider only, all images pass it at its one level.
+    With one decider only, all images pass it at its one level.
     """
-    count = walk.count[place]
-    if not two:
-        plate.order[:count] = walk.running[place, :count]
+    count = walk.count[plate.place]
+    if not plate.two:
+        plate.order[:count] = walk.running[plate.place, :count]
         plate.passed[1] = count
-        return 1
-    first = walk.chain[place]
+        return
+    first = walk.chain[plate.place]
+    plate.tops[0] = tables.levels[first]
     start = 0
     for top in range(tables.levels[first]):
         for i in range(count):
-            n = walk.running[place, i]
+            n = walk.running[plate.place, i]
             if tables.bins[first, n] == top:
                 plate.order[start] = n
                 start += 1
         plate.passed[top + 1] = start
-    return int(tables.levels[first])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def lay_plate(
-    tables: Tables, block: Block, walk: Walk, plate: Plate, place: int, two: bool, tops: int
-) -> None:
+def lay_plate(tables: Tables, block: Block, walk: Walk, plate: Plate) -> None:
     """Sum up what is known at each point of a plate, and bound it."""
+    place, two = plate.place, plate.two
     last, width = tables.counts.shape[0] - 1, tables.counts.shape[2]
     first, second = walk.chain[place], walk.chain[place + 1 if two else place]
     row, levels = tables.rows[second], tables.levels[second]
@@ -439,7 +450,7 @@ def lay_plate(
     stops = np.zeros(levels + 1, np.int64)
     bounds = np.zeros(len(block.price))
     walk.line[: levels + 1] = 0
-    for top in range(1, tops + 1):
+    for top in range(1, plate.tops[0] + 1):
         for i in range(plate.passed[top - 1], plate.passed[top]):
             n = plate.order[i]
             level = tables.bins[second, n]
@@ -489,10 +500,7 @@ def top_gain(gain: Array, start: int, end: int) -> float:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def search_plate(
-    tables: Tables, marks: Marks, block: Block, walk: Walk, plate: Plate, place: int, two: bool,
-    tops: int, out: Array, found: int,
-) -> int:  # fmt: skip
+def search_plate(tables: Tables, marks: Marks, block: Block, walk: Walk, plate: Plate) -> None:
     """Try all deciders of the last place at all points of a plate.
 
     All levels of the last decider at one point are a line. Bounds tell which lines are worth
@@ -503,34 +511,28 @@ def search_plate(
     for index in range(block.numbers[final]):
         walk.chain[final] = block.deciders[final, index]
         if spared or index % 16 == 0:
-            found, spared = search_lines(
-                tables, marks, block, walk, plate, place, two, tops, out, found
-            )
+            spared = search_lines(tables, marks, block, walk, plate)
         if not spared:
-            found = count_plate(tables, marks, walk, plate, place, two, tops, final, out, found)
-    return found
+            count_plate(tables, marks, walk, plate)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def spent_at(tables: Tables, walk: Walk, plate: Plate, place: int, two: bool, top: int) -> float:
+def spent_at(tables: Tables, walk: Walk, plate: Plate, top: int) -> float:
     """Sum what is spent when the images that pass the first decider have read the second's head."""
-    spent = walk.here[place, 0]
-    if two:
-        before = tables.positions[tables.rows[walk.chain[place]]] + 1
-        spent += plate.passed[top] * tables.steps[0, before, tables.rows[walk.chain[place + 1]]]
+    spent = walk.here[plate.place, 0]
+    if plate.two:
+        before = tables.positions[tables.rows[walk.chain[plate.place]]] + 1
+        step = tables.steps[0, before, tables.rows[walk.chain[plate.place + 1]]]
+        spent += plate.passed[top] * step
     return float(spent)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def search_lines(
-    tables: Tables, marks: Marks, block: Block, walk: Walk, plate: Plate, place: int, two: bool,
-    tops: int, out: Array, found: int,
-) -> tuple[int, bool]:  # fmt: skip
+def search_lines(tables: Tables, marks: Marks, block: Block, walk: Walk, plate: Plate) -> bool:
     """Count the lines of a last decider whose bound exceeds what was found at a leaf's cost.
 
     Returns:
-        How many designs were noted, and whether the bounds spared most lines; else only some
-        lines were counted.
+        Whether the bounds spared most lines; else only some lines were counted.
     """
     last, final = tables.counts.shape[0] - 1, len(block.numbers) - 1
     second, decider = walk.chain[final - 1], walk.chain[final]
@@ -544,10 +546,10 @@ def search_lines(
     if tables.static >= 0:
         static_cost(tables, walk.chain, final + 1, tables.positions[row], costs)
     plate.gains[: levels + 1], plate.stops[: levels + 1] = 0, 0
-    for top in range(1, tops + 1):
+    for top in range(1, plate.tops[0] + 1):
         add_gains(tables, block, walk, plate, plate.passed[top - 1], plate.passed[top], second)
         plate.gain[:], plate.stop[:] = 0, 0
-        reached = spent_at(tables, walk, plate, place, two, top)
+        reached = spent_at(tables, walk, plate, top)
         for level in range(1, levels + 1):
             for t in range(deep):
                 plate.stop[t] += plate.stops[level - 1, t]
@@ -570,24 +572,21 @@ def search_lines(
                 wanted[t] = prefix + gain[t] > tables.present * (known - SLACK)
                 some = some or wanted[t]
             if some:
-                if two:
-                    walk.chosen[place] = top
+                if plate.two:
+                    walk.chosen[plate.place] = top
                 walk.chosen[final - 1] = level
-                arrive(tables, walk, plate, place, two, final)
-                found = count_leaves(tables, marks, walk, final, out, found)
+                arrive(tables, walk, plate)
+                count_leaves(tables, marks, walk, final)
                 counted += 1
                 if counted > FEW:
-                    return found, False
-    return found, True
+                    return False
+    return True
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def count_plate(
-    tables: Tables, marks: Marks, walk: Walk, plate: Plate, place: int, two: bool, tops: int,
-    final: int, out: Array, found: int,
-) -> int:  # fmt: skip
+def count_plate(tables: Tables, marks: Marks, walk: Walk, plate: Plate) -> None:
     """Count all lines of a last decider exactly, by cumulative sums over the plate."""
-    last, width = tables.counts.shape[0] - 1, tables.counts.shape[2]
+    last, width, final = tables.counts.shape[0] - 1, tables.counts.shape[2], len(walk.chain) - 1
     second, decider = walk.chain[final - 1], walk.chain[final]
     levels, deep = tables.levels[second], tables.levels[decider] + 1
     row, classes = tables.rows[decider], width // 2
@@ -600,7 +599,7 @@ def count_plate(
     if tables.static >= 0:
         static_cost(tables, walk.chain, final + 1, tables.positions[row], costs)
     changes[: levels + 1], plate.stops[: levels + 1] = 0, 0
-    for top in range(1, tops + 1):
+    for top in range(1, plate.tops[0] + 1):
         for i in range(plate.passed[top - 1], plate.passed[top]):
             n = plate.order[i]
             level, stops = tables.bins[second, n], tables.bins[decider, n] + 1
@@ -612,7 +611,7 @@ def count_plate(
                     for t in range(stops):
                         changes[level, c, t] += more
         change[:], plate.stop[:] = 0, 0
-        reached = spent_at(tables, walk, plate, place, two, top)
+        reached = spent_at(tables, walk, plate, top)
         for level in range(1, levels + 1):
             total[:], present[:] = 0, 0
             for t in range(deep):
@@ -636,17 +635,17 @@ def count_plate(
                 wanted[t] = total[t] > present[t] * (known - SLACK)
                 some = some or wanted[t]
             if some:
-                if two:
-                    walk.chosen[place] = top
+                if plate.two:
+                    walk.chosen[plate.place] = top
                 walk.chosen[final - 1] = level
-                arrive(tables, walk, plate, place, two, final)
-                found = count_leaves(tables, marks, walk, final, out, found)
-    return found
+                arrive(tables, walk, plate)
+                count_leaves(tables, marks, walk, final)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def arrive(tables: Tables, walk: Walk, plate: Plate, place: int, two: bool, final: int) -> None:
+def arrive(tables: Tables, walk: Walk, plate: Plate) -> None:
     """Bring the images of one point of a plate to the last place, and read its head."""
+    place, two, final = plate.place, plate.two, len(walk.chain) - 1
     first, second, decider = walk.chain[place], walk.chain[final - 1], walk.chain[final]
     top = walk.chosen[place] if two else 1
     level, count = walk.chosen[final - 1], 0
@@ -726,12 +725,12 @@ def search_alone(tables: Tables, marks: Marks, out: Array) -> int:
 @njit(nogil=True, cache=True, error_model="numpy")
 def search_single(tables: Tables, marks: Marks, decider: int, out: Array) -> int:
     """Count all designs of one early exit exactly. Returns how many were noted."""
-    levels = tables.levels[decider]
-    walk = new_walk(1, tables.counts.shape[1], tables.counts.shape[2], levels + 1, 1)
+    walk = new_walk(tables, 1, 1, out)
     begin(tables, walk, decider)
     walk.wanted[0] = True
     walk.wanted[0, 0] = tables.leads[decider]
-    return count_leaves(tables, marks, walk, 0, out, 0)
+    count_leaves(tables, marks, walk, len(walk.chain) - 1)
+    return int(walk.noted[0])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -746,22 +745,19 @@ def search_block(tables: Tables, marks: Marks, block: Block, halt: Array, out: A
     Raises:
         IndexError: `out` has no room for the front.
     """
-    final, tops = len(block.numbers) - 1, tables.levels.max() + 1
-    two = final > 1
-    start = final - 2 if two else 0  # where plates begin
-    walk = new_walk(
-        final + 1, tables.counts.shape[1], tables.counts.shape[2], tops, len(block.price)
-    )
-    plate = new_plate(tables, len(block.price))
+    tops = tables.levels.max() + 1
+    walk = new_walk(tables, len(block.numbers), len(block.price), out)
+    plate = new_plate(tables, len(block.numbers), len(block.price))
     begin(tables, walk, block.first)
-    if start == 0:
-        return search_plates(tables, marks, block, walk, plate, 0, two, halt, out, 0)
+    if plate.place == 0:
+        search_plates(tables, marks, block, walk, plate, halt)
+        return int(walk.noted[0])
     prefix_bounds(tables, block, walk.sums[0], walk.prefix[0])
     weigh(tables, marks, block, walk, 0)
     walk.tried[0] = block.numbers[0]
-    place, found = 0, 0
+    place = 0
     while place >= 0 and not halt[0]:
-        if place < start:
+        if place < plate.place:
             decider, level = walk.chain[place], walk.chosen[place] + 1
             while level <= tables.levels[decider] and not walk.wanted[place, level]:
                 level += 1
@@ -783,28 +779,26 @@ def search_block(tables: Tables, marks: Marks, block: Block, halt: Array, out: A
             walk.here[place, m] = walk.spent[place, m] + walk.count[place] * step
         if walk.here[place, 0] > tables.limits[0] or not weigh(tables, marks, block, walk, place):
             continue
-        if place == start:
-            found = search_plates(tables, marks, block, walk, plate, place, two, halt, out, found)
+        if place == plate.place:
+            search_plates(tables, marks, block, walk, plate, halt)
         else:
             walk.chosen[place] = 0
-    return found
+    return int(walk.noted[0])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def search_plates(
-    tables: Tables, marks: Marks, block: Block, walk: Walk, plate: Plate, place: int, two: bool,
-    halt: Array, out: Array, found: int,
-) -> int:  # fmt: skip
+    tables: Tables, marks: Marks, block: Block, walk: Walk, plate: Plate, halt: Array
+) -> None:
     """Search all plates whose first decider has been chosen."""
-    tops = line_up(tables, walk, plate, place, two)
-    for index in range(block.numbers[place + 1] if two else 1):
+    line_up(tables, walk, plate)
+    for index in range(block.numbers[plate.place + 1] if plate.two else 1):
         if halt[0]:
             break
-        if two:
-            walk.chain[place + 1] = block.deciders[place + 1, index]
-        lay_plate(tables, block, walk, plate, place, two, tops)
-        found = search_plate(tables, marks, block, walk, plate, place, two, tops, out, found)
-    return found
+        if plate.two:
+            walk.chain[plate.place + 1] = block.deciders[plate.place + 1, index]
+        lay_plate(tables, block, walk, plate)
+        search_plate(tables, marks, block, walk, plate)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -25,7 +25,7 @@ from offramp.search.space import DEPTH, STATICS, Space
 CELLS = 4096
 REFERENCES = 2
 WAVE = 16
-NOTED = 1 << 14
+NOTED = 1 << 11
 
 Floats = NDArray[np.float64]
 

@@ -39,7 +39,7 @@ class Space:
     Attributes:
         counts: E×N×2C, intersections then unions in pixels; classes with truth come first.
         truth: how many classes have truth.
-        present: how many classes are in truth or answer whatever exits are taken.
+        present: how many classes are in truth or answer whatever exits are taken; 1 at least.
         positions: E, of each exit; the last exit is the network's own end.
         bins: D×N.
         thresholds: by decider; level t has threshold t − 1.
@@ -130,7 +130,7 @@ def build_space(
     return Space(
         counts=np.ascontiguousarray(counts, dtype=np.float64),
         truth=int(truth.sum()),
-        present=int(surely.sum()),
+        present=max(int(surely.sum()), 1),
         positions=positions,
         bins=np.array(found.bins, dtype=np.int64).reshape(-1, len(trace.images)),
         thresholds=tuple(found.thresholds),

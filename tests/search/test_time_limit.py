@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offramp.search import Found, Goal, search, solver
@@ -103,16 +103,22 @@ def test_time_enough_leaves_no_gap() -> None:
 def case(seed: int):  # type: ignore[no-untyped-def]
     """Draw a space, a goal, and all designs; bounds are met by a design of one early exit."""
     rng = np.random.default_rng(seed)
+    trace, costs = drawn_space(rng)
+    while not trace.unions.any():
+        trace, costs = drawn_space(rng)
+    goal = drawn_goal(rng, brute.every_design(trace, costs, 1))
+    return trace, costs, goal, brute.every_design(trace, costs, 4)
+
+
+def drawn_space(rng: np.random.Generator):  # type: ignore[no-untyped-def]
+    """Draw a trace, and costs."""
     heads = tuple(int(many) for many in rng.integers(1, 3, int(rng.integers(2, 5))))
     shape = Shape(
-        seed,
+        int(rng.integers(2**32)),
         heads=heads,
         images=int(rng.integers(4, 12)),
         scores=("coverage-top1@0.5", "coverage-top1@0.9")[: 1 + (sum(heads) < 5)],
         pixels=int(rng.choice([20, 1000])),
         untrue=bool(rng.integers(2)),
     )
-    trace, costs = spaces.make(shape)
-    assume(trace.unions.any())
-    goal = drawn_goal(rng, brute.every_design(trace, costs, 1))
-    return trace, costs, goal, brute.every_design(trace, costs, 4)
+    return spaces.make(shape)

@@ -20,8 +20,7 @@ class Front:
         entries: cost, mIoU (or value) and design; cheapest first, none beaten.
         configurations: how many designs the space has.
         least: of each cost that is sought or bounded, the least of any exit alone.
-        rows: bounds on designs that were not looked at: Σ y ≤ b + price·cost, see `solver.Solved`.
-        price: of each reference.
+        open: bounds on designs that were not looked at, see `solver.Solved`.
         present: by how many classes Σ y is divided.
         scale: what a solver's cost is divided by: the number of images where it is a mean.
     """
@@ -29,34 +28,34 @@ class Front:
     entries: tuple[Entry, ...]
     configurations: int
     least: dict[CostName, float]
-    rows: Sequence[Sequence[float]] = ()
-    price: Sequence[float] = ()
+    open: Sequence[Sequence[tuple[float, float]]] = ()
     present: int = 1
     scale: float = 1.0
 
     @property
     def complete(self) -> bool:
         """Tell whether all designs were judged, or proven worse."""
-        return len(self.rows) == 0
+        return len(self.open) == 0
 
     def gap(self, goal: Goal, chosen: Entry) -> float:
         """Bound how much better than `chosen` a design may be that was not looked at.
 
-        Where the cheapest is sought, mIoU ≥ m makes Σ y ≥ m·C, so its cost is at least
-        (m·C − b) / price for every reference. Else the bound on cost limits Σ y.
+        Σ y ≤ b + λ·cost for every reference. Where the cheapest is sought, mIoU ≥ m makes
+        Σ y ≥ m·C, so its cost is at least (m·C − b) / λ. Else the bound on cost limits Σ y.
         """
         cost, miou, _ = chosen
         worst = 0.0
-        for row in self.rows:
-            pairs = [(b, p) for b, p in zip(row, self.price, strict=True) if p > 0]
+        wanted = (goal.min_miou or 0.0) * self.present
+        most = goal.most(goal.cost) * self.scale
+        for row in self.open:
             if goal.bounds_accuracy:
-                wanted = (goal.min_miou or 0.0) * self.present
-                least = max([0.0, *((wanted - b) / p / self.scale for b, p in pairs)])
+                if any(b < wanted for b, price in row if price == 0):
+                    continue  # at no cost
+                least = max([0.0, *((wanted - b) / p / self.scale for b, p in row if p > 0)])
                 worst = max(worst, 1 - least / cost if cost > 0 else 0.0)
-                continue
-            most = goal.most(goal.cost) * self.scale
-            bounds = [b + p * most for b, p in pairs] if most < float("inf") else []
-            worst = max(worst, min([1.0, *(b / self.present for b in bounds)]) - miou)
+            else:
+                bounds = [b + price * most if price > 0 else b for b, price in row]
+                worst = max(worst, min(1.0, *(b / self.present for b in bounds)) - miou)
         return worst
 
 
@@ -98,8 +97,7 @@ def _decided(
         for sketch in solved.front
     )
     return Front(
-        entries, space.count(most), least, solved.open.tolist(), solved.price.tolist(),
-        solved.present, scale,
+        entries, space.count(most), least, solved.open, solved.present, scale,
     )  # fmt: skip
 
 

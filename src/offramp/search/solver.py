@@ -28,6 +28,7 @@ WAVE = 16
 NOTED = 1 << 11
 
 Floats = NDArray[np.float64]
+Bounds = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,13 @@ class Solved:
 
     Attributes:
         front: designs that no other beats, cheapest first.
-        open: what was not searched, as bounds: Σ y ≤ b + price·cost of the J references; a row
-            for each prefix that may hold better designs. Empty if all was searched.
-        price: J.
+        open: what was not searched, as bounds; a row for each prefix that may hold better
+            designs, with b and λ of each reference: Σ y ≤ b + λ·cost. Empty if all was searched.
         present: by how many classes Σ y is divided.
     """
 
     front: tuple[Sketch, ...]
-    open: Floats
-    price: Floats
+    open: tuple[Bounds, ...]
     present: int
 
     @property
@@ -125,7 +124,7 @@ class _Solver:
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.tables = _tables(space, goal)
         self.found = np.zeros((0, kernel.COLUMNS))
-        self.open: list[Floats] = []
+        self.open: list[tuple[Floats, Floats]] = []
         self.price = np.zeros(0)
         self.iou = np.zeros((0, space.truth))
         self.common: tuple[object, kernel.Block] | None = None
@@ -168,7 +167,7 @@ class _Solver:
         left = None if self.deadline is None else self.deadline - time.monotonic()
         if left is not None and left <= 0:
             for block in blocks:
-                self.open.extend(kernel.open_bounds(self.tables, self.marks, block))
+                self._leave_open(block)
             return
         alarm = threading.Timer(left, halt.fill, [1]) if left is not None else None
         if alarm:
@@ -185,18 +184,22 @@ class _Solver:
         for block, (designs, done) in zip(blocks, results, strict=True):
             self._keep(designs)
             if not done:
-                self.open.extend(kernel.open_bounds(self.tables, self.marks, block))
+                self._leave_open(block)
 
     def outcome(self) -> Solved:
         """Put what was found in order."""
         present = self.space.present
-        rows = [
-            row for row in self.open
-            if kernel.may_beat(self.marks, row, self.price, present, self.marks.low)
-        ]  # fmt: skip
-        bounds = np.array(rows) if rows else np.zeros((0, len(self.price)))
-        front = tuple(self._sketch(row) for row in self.found)
-        return Solved(front, bounds, self.price, present)
+        rows = tuple(
+            tuple(zip(row.tolist(), price.tolist(), strict=True))
+            for row, price in self.open
+            if kernel.may_beat(self.marks, row, price, present, self.marks.low)
+        )
+        return Solved(tuple(self._sketch(row) for row in self.found), rows, present)
+
+    def _leave_open(self, block: kernel.Block) -> None:
+        """Bound what a block that was not searched to its end may hold."""
+        for row in kernel.open_bounds(self.tables, self.marks, block):
+            self.open.append((row, block.price))
 
     def _searched(self, block: kernel.Block, halt: NDArray[np.int64]) -> tuple[Floats, bool]:
         """Search one block from the marks as they are; tell if all of it was searched."""

@@ -217,9 +217,7 @@ def _gap(solved: Solved, space: Space, goal: Goal) -> float:
     least = goal.min_miou or 0.0
     chosen = next(sketch for sketch in solved.front if sketch.miou >= least)
     scale = space.images
-    front = Front(
-        (), 0, {}, solved.open.tolist(), solved.price.tolist(), solved.present, float(scale)
-    )  # fmt: skip
+    front = Front((), 0, {}, solved.open, solved.present, float(scale))
     design = space.design(chosen.deciders, chosen.levels)
     return front.gap(goal, (chosen.cost / scale, chosen.miou, design))
 

@@ -35,7 +35,7 @@ def test_the_way_from_a_policy_to_masks(
     found = answer("search", recorded, *DEPENDENT, *told)
     assert (found["policy"], found["optimal"], found["certificate"]) == (policy, False, None)
     assert Path(found["plan"]).name == f"{policy.replace(':', '-').replace('+', '-')}.json"
-    assert found["macs"] <= bound
+    assert found["fitted"]["expected"]["macs"] <= bound
     assert [e["point"] for e in found["exits"]] == ["stem", "bottleneck2", "end"]
     bundle = tmp_path / "b"
     made = answer("export", recorded, found["plan"], "--out", bundle, "--images", 8)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from offramp.core.costs import Costs
 from offramp.metrics.trace import Trace
-from offramp.search import kernel
+from offramp.search import bounds, kernel
+from offramp.search.arrays import Block, Marks, Tables
 from offramp.search.goal import Goal
 from offramp.search.space import Space, build_space
 from tests.search import brute, spaces
@@ -31,8 +32,8 @@ class Drawn:
     trace: Trace
     costs: Costs
     space: Space
-    tables: kernel.Tables
-    block: kernel.Block
+    tables: Tables
+    block: Block
     chain: tuple[int, ...]
     stop: np.ndarray
     taken: np.ndarray
@@ -81,9 +82,9 @@ def draw(seed: int, images: int, places: int) -> Drawn:
     return Drawn(trace, costs, space, tables, block, chain, stop, taken, spent)
 
 
-def tables_of(space: Space) -> kernel.Tables:
+def tables_of(space: Space) -> Tables:
     """Lay a space out for the kernel, without bounds on costs."""
-    return kernel.Tables(
+    return Tables(
         counts=space.counts,
         bins=space.bins,
         levels=np.array([len(each) for each in space.thresholds]),
@@ -101,21 +102,19 @@ def tables_of(space: Space) -> kernel.Tables:
     )
 
 
-def block_of(
-    rng: np.random.Generator, tables: kernel.Tables, rows: list[np.ndarray]
-) -> kernel.Block:
+def block_of(rng: np.random.Generator, tables: Tables, rows: list[np.ndarray]) -> Block:
     """Bound the designs at some places, with any references and prices."""
     flat, starts = np.concatenate(rows), np.cumsum([0, *(len(each) for each in rows)])
     iou, price = rng.random((2, tables.truth)), rng.random(2) / 100
-    least, most = kernel.union_range(tables, flat, starts)
-    gains = kernel.gains_of(tables, iou, least, most, flat)
-    hopes = kernel.hopes_of(tables, gains, price, flat, starts)
+    least, most = bounds.union_range(tables, flat, starts)
+    gains = bounds.gains_of(tables, iou, least, most, flat)
+    hopes = bounds.hopes_of(tables, gains, price, flat, starts)
     deciders = [np.flatnonzero(np.isin(tables.rows, each)) for each in rows]
     padded = np.full((len(rows), max(map(len, deciders))), -1)
     for place, each in enumerate(deciders):
         padded[place, : len(each)] = each
     numbers = np.array([len(each) for each in deciders])
-    return kernel.Block(int(deciders[0][0]), padded, numbers, iou, price, least, most, gains, hopes)
+    return Block(int(deciders[0][0]), padded, numbers, iou, price, least, most, gains, hopes)
 
 
 blocks = st.builds(draw, st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(2, 5))
@@ -162,7 +161,7 @@ def test_what_images_that_go_on_may_bring_is_bounded(drawn: Drawn) -> None:
 @given(blocks)
 def test_what_was_not_searched_is_bounded(drawn: Drawn) -> None:
     """A row stands for a level of the first decider; all that follows is free to choose."""
-    marks = kernel.Marks(np.full(4097, -1.0), 0.0, 4096 / 1e5)
+    marks = Marks(np.full(4097, -1.0), 0.0, 4096 / 1e5)
     rows = kernel.open_bounds(drawn.tables, marks, drawn.block)
     first = drawn.block.first
     levels = len(drawn.space.thresholds[first])
@@ -183,7 +182,7 @@ def test_what_was_not_searched_is_bounded(drawn: Drawn) -> None:
 def test_marks_promise_no_more_than_was_found(
     found: list[tuple[float, float]], cost: float
 ) -> None:
-    marks = kernel.Marks(np.full(33, -1.0), 0.0, 32 / 60)
+    marks = Marks(np.full(33, -1.0), 0.0, 32 / 60)
     for spent, miou in found:
         kernel.mark(marks, spent, miou)
     had = max((miou for spent, miou in found if spent <= cost), default=-1.0)
@@ -201,7 +200,7 @@ def test_what_may_beat_the_marks_is_kept(
     found: list[tuple[float, float]], lines: list[tuple[float, float]], low: float, more: float
 ) -> None:
     """A design of Σ y at all its bounds, somewhere from the least cost on."""
-    marks = kernel.Marks(np.full(129, -1.0), 0.0, 128 / 60)
+    marks = Marks(np.full(129, -1.0), 0.0, 128 / 60)
     for spent, miou in found:
         kernel.mark(marks, spent, miou)
     cost, present = min(low + more, 60.0), 2

@@ -38,6 +38,7 @@ TRAIN_LIBRARIES = (
     "safetensors",
     "timm",
     "matplotlib",
+    "numba",
     "optuna",
 )
 

@@ -10,7 +10,6 @@ from offramp.cli.console import macs_text, table
 if TYPE_CHECKING:
     from offramp.core.certificate import Promise
     from offramp.core.plan import Plan
-    from offramp.core.rule import Rule
     from offramp.search import Found
 
 
@@ -51,7 +50,7 @@ def print_found(found: "Found", file: Path, others: list[Path]) -> None:
     rows = [
         [
             f"{e.point}/{e.head}",
-            "-" if e.rule is None else f"{_deciding(e.rule, plan.scores)} {e.rule}",
+            "-" if e.rule is None else f"{', '.join(plan.deciding_scores(e))} {e.rule}",
             f"{100 * e.share:.1f} %",
             f"{100 * e.miou:.2f} %",
         ]
@@ -74,12 +73,6 @@ def print_found(found: "Found", file: Path, others: list[Path]) -> None:
     print(_how_sure(found))
     for path in (file, *others):
         print(f"{'plan' if path is file else 'frontier'}: {path}")
-
-
-def _deciding(rule: "Rule", scores: tuple[str, ...]) -> str:
-    """Name the scores that a rule decides by."""
-    index = getattr(rule, "score", None)
-    return ", ".join(scores) if index is None else scores[index]
 
 
 def _figures(plan: "Plan") -> Iterator[list[str]]:

@@ -132,9 +132,12 @@ class Plan(Spec):
             raise ValueError(f"a plan that is {self.setting} cannot have rules {deciding}")
         return self
 
-    def deciding_score(self, planned: PlannedExit) -> str:
-        """Name the score that one of its exits decides by; its first where a rule takes several."""
-        return self.scores[getattr(planned.rule, "score", 0)]
+    def deciding_scores(self, planned: PlannedExit) -> tuple[str, ...]:
+        """Name the scores that one of its exits decides by; none where it does not decide."""
+        if planned.rule is None:
+            return ()
+        index = getattr(planned.rule, "score", None)
+        return self.scores if index is None else (self.scores[index],)
 
     @classmethod
     def load(cls, path: Path) -> "Plan":

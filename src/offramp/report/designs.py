@@ -82,7 +82,7 @@ def drawn_design(name: str, plan: Plan, costs: Costs) -> DrawnDesign:
             place=costs.segment_path(e.point).macs / total,
             layers=head_layers(e.head),
             work=(costs.of([(e.point, e.head)]).macs - costs.segment_path(e.point).macs) / total,
-            score=", ".join(plan.scores),
+            score=", ".join(plan.deciding_scores(e)),
             rule="" if e.rule is None else str(e.rule),
             share=e.share,
         )

@@ -134,7 +134,7 @@ def _walk(
         row = trace.index(*visited[index])
         score = None
         if planned is not None and planned.threshold is not None:
-            score = float(trace.score(row, named.plan.deciding_score(planned))[example.image])
+            score = float(trace.score(row, named.plan.deciding_scores(planned)[0])[example.image])
         role = "stop" if index == example.stop else "passed" if index < example.stop else "unread"
         miou = trace.miou_per_image(np.full(len(trace.images), row))[example.image]
         answers.append(

@@ -157,7 +157,7 @@ def score_panels(named: NamedPlan, trace: Trace) -> list[ScorePanel]:
     for index, (planned, row) in enumerate(zip(plan.exits, named.rows, strict=True)):
         if planned.threshold is None:
             continue
-        name = plan.deciding_score(planned)
+        name = plan.deciding_scores(planned)[0]
         score = trace.score(row, name)
         miou = trace.miou_per_image(np.full(len(trace.images), row))
         panels.append(

@@ -12,6 +12,7 @@ from offramp.core.files import write_text
 from offramp.core.model import format_size
 from offramp.core.progress import Track, silent
 from offramp.report import headline, page, records, sections
+from offramp.report.designs import draw_designs, drawn_design
 from offramp.report.examples import examples
 from offramp.report.figures import (
     draw_curves,
@@ -76,6 +77,7 @@ def _drawn(run: Run, material: Material, walks: list[Walk], missing: str) -> lis
     pieces, full = headline.pieces(material), headline.full_cost(material)
     parts = [
         _frontier_section(material, colours),
+        _designs_section(material, colours),
         _shares_section(material, colours),
         _scores_section(material, colours),
         _gallery_section(run, walks, missing),
@@ -115,6 +117,17 @@ def _frontier_section(material: Material, colours: Mapping[str, str]) -> Section
     return Section(
         "frontier", "Accuracy against work", [drawing, sections.plan_table(material.plans)]
     )
+
+
+def _designs_section(material: Material, colours: Mapping[str, str]) -> Section:
+    designs = [drawn_design(each.name, each.plan, material.costs) for each in material.plans]
+    caption = (
+        "The bar is the network, each segment as wide as its share of the full network's work and "
+        "as dark as the share of the images that run it. Under it hang the heads of each plan, "
+        "layer by layer, with what decides there and the share of the images that stop."
+    )
+    drawing = page.chart(draw_designs(designs, colours), "Designs along the network", caption)
+    return Section("designs", "What was chosen", [drawing])
 
 
 def _shares_section(material: Material, colours: Mapping[str, str]) -> Section:

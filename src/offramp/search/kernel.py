@@ -20,161 +20,20 @@ A leaf below the best mIoU found at its cost is beaten (dominated), and is not l
 For inner nodes each image of R takes what it likes best of all later exits, at a price λ a unit
 of cost (Lagrange): a bound on mIoU − λ·cost of all completions, for any λ ≥ 0. All that is not
 cut is counted exactly, in sums of whole numbers.
-"""
 
-from typing import Any, NamedTuple
+All of it is one file because numba keeps compiled code by the age of the file that a function is
+in, whatever has changed in the functions that it calls.
+"""
 
 import numpy as np
 from numba import njit
 
+from offramp.search.arrays import Array, Block, Marks, Plate, Tables, Walk
 from offramp.search.space import DEPTH, MEANS
 
-Array = Any
 SLACK = 1e-10  # above all rounding in sums of doubles
 FEW = 40  # lines of a plate; counting so many one by one takes as long as all together
 COLUMNS = 2 + 2 * DEPTH  # of a found design: cost, mIoU, deciders, levels; -1 where there is none
-
-
-class Tables(NamedTuple):
-    """What is the same for all blocks; arrays as `space.Space` describes them.
-
-    Attributes:
-        counts: E×N×2C, intersections then unions, whole numbers.
-        bins: D×N; an image stops at level t where its bin is at least t.
-        levels: D, how many levels; level 0 lets all images stop.
-        rows: D, the decider's exit.
-        leads: D, whether it is the first of its exit, and so stands for it at level 0.
-        steps: 3×(P+1)×E, mean costs of going to an exit from one position before it.
-        limits: 3, most of each mean cost, summed over images.
-        positions: E.
-        own: 4×E, static costs of heads; the last combines by maximum.
-        path: 4×P, static costs of the segments up to a position; the last by maximum.
-        bounds: 4, most of each static cost.
-        static: which static cost is sought; -1 for a mean one.
-        truth: how many classes have truth; these come first.
-        present: how many classes are in the answer or truth whatever the design.
-    """
-
-    counts: Array
-    bins: Array
-    levels: Array
-    rows: Array
-    leads: Array
-    steps: Array
-    limits: Array
-    positions: Array
-    own: Array
-    path: Array
-    bounds: Array
-    static: int
-    truth: int
-    present: int
-
-
-class Marks(NamedTuple):
-    """The best mIoU so far by cost: `miou[k]` is had for at most `low + k / scale`."""
-
-    miou: Array
-    low: float
-    scale: float
-
-
-class Block(NamedTuple):
-    """One block: who may decide at each place, and what bounds its designs.
-
-    Attributes:
-        first: the decider at the first place.
-        deciders: K×D, padded.
-        numbers: K, how many of them.
-        iou: J×G, ŷ of the reference designs, classes with truth only.
-        price: J, λ.
-        least, most: G, l and h, in pixels.
-        gains: J×E×N, ω.
-        hopes: K×J×N, the most of Σ y − λ·cost that an image going on from a place still brings.
-    """
-
-    first: int
-    deciders: Array
-    numbers: Array
-    iou: Array
-    price: Array
-    least: Array
-    most: Array
-    gains: Array
-    hopes: Array
-
-
-class Walk(NamedTuple):
-    """Where the solver stands in a block; a row for each place where nothing else is said.
-
-    Attributes:
-        chain: the decider tried at each place.
-        chosen: its level.
-        tried: how many deciders of each place were tried.
-        running: K×N, images that arrive; the first `count` of a row.
-        count: K.
-        sums: K×2C, over stopped images and, as if all went on to the end, the running ones.
-        spent: K×3, mean costs summed over images, before this place.
-        here: K×3, the same after its head was read.
-        prefix: K×J, `prefix_bounds` of the sums.
-        wanted: K×T, the levels worth a look.
-        line: T×2C, room for sums by level.
-        out: the designs noted, rows of `COLUMNS`.
-        noted: 1, how many these are.
-    """
-
-    chain: Array
-    chosen: Array
-    tried: Array
-    running: Array
-    count: Array
-    sums: Array
-    spent: Array
-    here: Array
-    prefix: Array
-    wanted: Array
-    line: Array
-    out: Array
-    noted: Array
-
-
-class Plate(NamedTuple):
-    """The last places but one of a block, at all their levels at once.
-
-    A point of a plate is a level of its first decider (`top`) and one of its second; where a
-    block has two places only, there is no first, and `top` is 1.
-
-    Attributes:
-        place: of the first decider, or of the second where there is no first.
-        two: whether there is a first.
-        tops: 1, how many levels it has.
-        order: N, the running images, by the level at which they pass the first decider.
-        passed: T, how many do at each.
-        sums: T×T×2C, over stopped images and, as if all went on to the end, the others.
-        left: T×T, how many go on.
-        best: T×T, the reference whose bound is the least.
-        prefix: T×T, that bound (`prefix_bounds`).
-        gains: T×J×T, by bin at the second decider: what stops at each level of the last brings.
-        gain: J×T, the same of those that go on from a point.
-        stops, stop: how many these are.
-        changes, change: T×2C×T and 2C×T, the same of intersections and unions.
-    """
-
-    place: int
-    two: bool
-    tops: Array
-    order: Array
-    passed: Array
-    sums: Array
-    left: Array
-    best: Array
-    prefix: Array
-    gains: Array
-    gain: Array
-    stops: Array
-    stop: Array
-    changes: Array
-    change: Array
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -799,98 +658,6 @@ def search_plates(
             walk.chain[plate.place + 1] = block.deciders[plate.place + 1, index]
         lay_plate(tables, block, walk, plate)
         search_plate(tables, marks, block, walk, plate)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def union_range(tables: Tables, rows: Array, starts: Array) -> tuple[Array, Array]:
-    """Bound each class's union over all designs of a block, in pixels.
-
-    Args:
-        rows, starts: exits by place; place k has rows[starts[k]:starts[k + 1]].
-
-    Returns:
-        Least and most, both of the classes with truth.
-    """
-    images, width = tables.counts.shape[1], tables.counts.shape[2] // 2
-    last = tables.counts.shape[0] - 1
-    least, most = np.zeros(tables.truth), np.zeros(tables.truth)
-    for n in range(images):
-        for c in range(tables.truth):
-            low = high = tables.counts[last, n, width + c]
-            for row in rows:
-                low = min(low, tables.counts[row, n, width + c])
-                high = max(high, tables.counts[row, n, width + c])
-            least[c] += low
-            most[c] += high
-    under, over = np.zeros(tables.truth), np.zeros(tables.truth)
-    for c in range(tables.truth):
-        for place in range(len(starts) - 1):
-            lowest, highest = 0.0, 0.0
-            for row in rows[starts[place] : starts[place + 1]]:
-                less, more = 0.0, 0.0
-                for n in range(images):
-                    change = tables.counts[row, n, width + c] - tables.counts[last, n, width + c]
-                    less += min(change, 0.0)
-                    more += max(change, 0.0)
-                lowest, highest = min(lowest, less), max(highest, more)
-            under[c] += lowest
-            over[c] += highest
-        whole = 0.0
-        for n in range(images):
-            whole += tables.counts[last, n, width + c]
-        least[c] = max(max(least[c], whole + under[c]), 0.5)  # 0.5: a class with truth has pixels
-        most[c] = max(min(most[c], whole + over[c]), least[c])
-    return least, most
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def gains_of(tables: Tables, iou: Array, least: Array, most: Array, rows: Array) -> Array:
-    """Compute ω: what an image brings at most by stopping at an exit, not at the end; J×E×N."""
-    images, width = tables.counts.shape[1], tables.counts.shape[2] // 2
-    last = tables.counts.shape[0] - 1
-    gains = np.zeros((len(iou), last + 1, images))
-    for row in rows:
-        for n in range(images):
-            for c in range(tables.truth):
-                hits = tables.counts[row, n, c] - tables.counts[last, n, c]
-                union = tables.counts[row, n, width + c] - tables.counts[last, n, width + c]
-                for j in range(len(iou)):
-                    z = hits - iou[j, c] * union
-                    gains[j, row, n] += max(z / least[c], z / most[c])
-    return gains
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def hopes_of(tables: Tables, gains: Array, price: Array, rows: Array, starts: Array) -> Array:
-    """Compute what an image that goes on from a place brings at most, at its price; K×J×N.
-
-    On its way it pays the cheapest head of every place that it passes.
-    """
-    places, images = len(starts) - 1, tables.counts.shape[1]
-    last = tables.counts.shape[0] - 1
-    hopes = np.zeros((places, len(price), images))
-    for place in range(places - 1):
-        start = tables.positions[rows[starts[place]]] + 1
-        passed = 0.0  # heads read on the way
-        for later in range(place + 1, places):
-            cheapest = np.inf
-            position = tables.positions[rows[starts[later]]]
-            for row in rows[starts[later] : starts[later + 1]]:
-                cost = tables.steps[0, start, row] + passed
-                cheapest = min(cheapest, tables.steps[0, position + 1, row])
-                for j in range(len(price)):
-                    for n in range(images):
-                        hope = gains[j, row, n] - price[j] * cost
-                        if later == place + 1 and row == rows[starts[later]]:
-                            hopes[place, j, n] = hope
-                        else:
-                            hopes[place, j, n] = max(hopes[place, j, n], hope)
-            passed += cheapest
-        cost = tables.steps[0, start, last] + passed
-        for j in range(len(price)):
-            for n in range(images):
-                hopes[place, j, n] = max(hopes[place, j, n], -price[j] * cost)
-    return hopes
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.core.progress import Track, silent
-from offramp.search import kernel
+from offramp.search import bounds, kernel
+from offramp.search.arrays import Block, Marks, Tables
 from offramp.search.goal import MEAN_COSTS, Goal
 from offramp.search.pareto import pareto
 from offramp.search.space import DEPTH, STATICS, Space
@@ -127,10 +128,10 @@ class _Solver:
         self.open: list[tuple[Floats, Floats]] = []
         self.price = np.zeros(0)
         self.iou = np.zeros((0, space.truth))
-        self.common: tuple[object, kernel.Block] | None = None
+        self.common: tuple[object, Block] | None = None
         top = _dearest(space, goal)
         low = 0.0
-        self.marks = kernel.Marks(np.full(CELLS + 1, -1.0), low, CELLS / (top - low))
+        self.marks = Marks(np.full(CELLS + 1, -1.0), low, CELLS / (top - low))
 
     def single_exits(self) -> None:
         """Search the network alone, and designs of one early exit."""
@@ -196,12 +197,12 @@ class _Solver:
         )
         return Solved(tuple(self._sketch(row) for row in self.found), rows, present)
 
-    def _leave_open(self, block: kernel.Block) -> None:
+    def _leave_open(self, block: Block) -> None:
         """Bound what a block that was not searched to its end may hold."""
         for row in kernel.open_bounds(self.tables, self.marks, block):
             self.open.append((row, block.price))
 
-    def _searched(self, block: kernel.Block, halt: NDArray[np.int64]) -> tuple[Floats, bool]:
+    def _searched(self, block: Block, halt: NDArray[np.int64]) -> tuple[Floats, bool]:
         """Search one block from the marks as they are; tell if all of it was searched."""
         room = NOTED
         while True:
@@ -222,23 +223,23 @@ class _Solver:
         for row in designs:
             kernel.mark(self.marks, row[0], row[1])
 
-    def _block(self, task: _Task) -> kernel.Block:
+    def _block(self, task: _Task) -> Block:
         """Make a block from what is common to all at its positions."""
         if self.common is None or self.common[0] is not task.places:
             self.common = (task.places, self._common(task.places))
         return self.common[1]._replace(first=task.first)
 
-    def _common(self, places: tuple[NDArray[np.int64], ...]) -> kernel.Block:
+    def _common(self, places: tuple[NDArray[np.int64], ...]) -> Block:
         """Compute what bounds all designs at some positions."""
         rows = [np.unique(self.space.rows[deciders]) for deciders in places]
         numbers = np.array([len(deciders) for deciders in places])
         padded = np.full((len(places), numbers.max()), -1, np.int64)
         for place, deciders in enumerate(places):
             padded[place, : len(deciders)] = deciders
-        least, most = kernel.union_range(self.tables, *_flat(rows))
-        gains = kernel.gains_of(self.tables, self.iou, least, most, _flat(rows)[0])
-        hopes = kernel.hopes_of(self.tables, gains, self.price, *_flat(rows))
-        return kernel.Block(-1, padded, numbers, self.iou, self.price, least, most, gains, hopes)
+        least, most = bounds.union_range(self.tables, *_flat(rows))
+        gains = bounds.gains_of(self.tables, self.iou, least, most, _flat(rows)[0])
+        hopes = bounds.hopes_of(self.tables, gains, self.price, *_flat(rows))
+        return Block(-1, padded, numbers, self.iou, self.price, least, most, gains, hopes)
 
     def _sketch(self, row: Floats) -> Sketch:
         deciders = tuple(int(d) for d in row[2 : 2 + DEPTH] if d >= 0)
@@ -266,11 +267,11 @@ def taken(space: Space, sketch: Sketch) -> NDArray[np.int64]:
     return where
 
 
-def _tables(space: Space, goal: Goal) -> kernel.Tables:
+def _tables(space: Space, goal: Goal) -> Tables:
     static = -1 if goal.cost in MEAN_COSTS else STATICS.index(goal.cost)
     most = [goal.most("macs"), goal.most("latency")]
     own = np.inf if static >= 0 else goal.most(goal.cost)
-    return kernel.Tables(
+    return Tables(
         counts=space.counts,
         bins=space.bins,
         levels=np.array([len(each) for each in space.thresholds], dtype=np.int64),

@@ -16,7 +16,7 @@ def test_a_page_without_pictures_says_why_and_escapes_names(run_folder, evaluati
     assert "<person>" not in html
     assert "On 9 held-out images (test), stopping early does 3.00 times less work" in html
     assert "No pictures: there is no data set" in html
-    assert html.count("data:image/svg+xml;base64,") == 5
+    assert html.count("data:image/svg+xml;base64,") == 6
     assert [f.name for f in file.parent.iterdir()] == ["index.html"]
 
 

@@ -57,7 +57,8 @@ class Costs(Spec):
         points: names of the exit positions in the order of the path; the last is the network's end.
         segments: cost of the segment that ends at each position.
         heads: cost of each head, by position and head name.
-        decode: cost of enlarging one answer to full resolution.
+        decode: once an image: enlarging one answer to full resolution; its time holds that of
+            resizing the frame to the input size.
         size: input height and width in pixels to which all figures belong.
         engine: what was timed, and where: engine, versions, threads, machine; empty if untimed.
     """

@@ -21,13 +21,15 @@ import torch
 from offramp.core.costs import Cost, Costs
 from offramp.core.model import Size
 from offramp.core.progress import Track, silent
+from offramp.data.images import resize_image
 from offramp.export.graphs import ScoredHead, Span, write_decoder, write_head, write_span
 from offramp.models.count import SCORES, count
 from offramp.models.network import MultiExitNetwork
 from offramp.runtime.ort import load_graph, share_pool
 
 Piece = tuple[str, str]
-"""A position and a head's name; "" for the segment, and ("", "") for the decoder."""
+"""A position and a head's name; "" for the segment, and ("", "") for what every frame pays once:
+being resized to the input size, and the decoder."""
 
 
 class Exported(NamedTuple):
@@ -50,7 +52,7 @@ def measure(
 
     Args:
         network: with all its heads.
-        frame: height and width in pixels to which answers are enlarged; absent: the input size.
+        frame: height and width in pixels of frames and their answers; absent: the input size.
         rounds: how often each piece is timed.
         warm_up: rounds that do not count.
         threads: threads of the engine; absent: all cores that the process may use.
@@ -125,7 +127,14 @@ def _export(
     file = folder / "decoder.onnx"
     graph = write_decoder(network.spec.classes, file)
     feed = {"logits": logits.numpy(), "size": np.array(frame, dtype=np.int64)}
-    pieces["", ""] = _exported(file, graph.gives, feed)
+    decoder = _exported(file, graph.gives, feed)
+    camera = rng.integers(0, 256, (*frame, 3), dtype=np.uint8)
+
+    def frame_to_labels() -> None:
+        resize_image(camera, network.spec.size)
+        decoder.run()
+
+    pieces["", ""] = decoder._replace(run=frame_to_labels)
     return pieces
 
 

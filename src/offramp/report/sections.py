@@ -78,7 +78,9 @@ def network_section(material: Material, rows: Sequence[PieceRow], full: Cost) ->
     """List the pieces of the network with their costs."""
     body = [_piece(row, full) for row in rows]
     decode = material.costs.decode
-    body.append(Row(["decoding (enlarging the answer)", *_cost(decode, full), NONE, NONE, NONE]))
+    body.append(
+        Row(["resizing the frame, enlarging the answer", *_cost(decode, full), NONE, NONE, NONE])
+    )
     body.append(
         Row(
             ["full network", *_cost(full, full), work(full.macs), milliseconds(full.latency_ms),

@@ -129,6 +129,8 @@ def search_networks(
     fronts, able = _fronts(parts, wanted, start, seconds, track, scores)
     name, index = _best(able, wanted, parts)
     entry = able[name].entries[index]
+    if goal.deadlines and entry[1] <= 0:
+        raise Infeasible(_too_early(goal, parts))
     part, each = parts[name]
     plan = plan_of(*networks[name], goal.setting, entry[2])
     if others:
@@ -288,6 +290,18 @@ def _refusal(fronts: Mapping[str, Front], goal: Goal, parts: Mapping[str, Networ
     )
     exits = f" with {goal.early_exits} early exits" if goal.early_exits else ""
     return f"no {goal.setting} plan{exits} keeps to the bounds on cost: {told}; {known}"
+
+
+def _too_early(goal: Goal, parts: Mapping[str, Network]) -> str:
+    """Say when the first answer is there."""
+    first = min(
+        costs.of([pair]).latency_ms for trace, costs in parts.values() for pair in trace.exits
+    )
+    last = max(time for time, _ in goal.deadlines)
+    return (
+        f"no answer is there by the last deadline, {last:g} ms: the first exit answers after "
+        f"{first:.2f} ms"
+    )
 
 
 def said(point: Point) -> str:

@@ -128,6 +128,9 @@ class Plate(NamedTuple):
         gain: J×T, the same of those that go on from a point.
         stops, stop: how many these are.
         changes, change: T×2C×T and 2C×T, the same of intersections and unions.
+        need: K×K×J, by tile (some levels of the first by some of the second decider) what the
+            last decider must bring there, so that a leaf may be worth counting.
+        hold: K×K×J×T, by tile what it brings at most at each of its levels.
     """
 
     place: int
@@ -145,3 +148,5 @@ class Plate(NamedTuple):
     stop: Array
     changes: Array
     change: Array
+    need: Array
+    hold: Array

@@ -32,6 +32,7 @@ from offramp.search.arrays import Array, Block, Marks, Plate, Tables, Walk
 from offramp.search.space import DEPTH, MEANS
 
 SLACK = 1e-10  # above all rounding in sums of doubles
+TILE = 4  # levels that are ruled out together
 FEW = 40  # lines of a plate; counting so many one by one takes as long as all together
 COLUMNS = 2 + 2 * DEPTH  # of a found design: cost, mIoU, deciders, levels; -1 where there is none
 
@@ -251,6 +252,7 @@ def weigh(tables: Tables, marks: Marks, block: Block, walk: Walk, place: int) ->
 def new_plate(tables: Tables, places: int, references: int) -> Plate:
     """Make room for a plate."""
     tops, images = tables.levels.max() + 1, tables.counts.shape[1]
+    tiles = -(-tops // TILE)
     return Plate(
         max(places - 3, 0),
         places > 2,
@@ -267,6 +269,8 @@ def new_plate(tables: Tables, places: int, references: int) -> Plate:
         np.zeros(tops),
         np.zeros((tops, tables.counts.shape[2], tops)),
         np.zeros((tables.counts.shape[2], tops)),
+        np.zeros((tiles, tiles, references)),
+        np.zeros((tiles, tiles, references, tops)),
     )
 
 
@@ -359,6 +363,82 @@ def top_gain(gain: Array, start: int, end: int) -> float:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def tile_plate(tables: Tables, marks: Marks, block: Block, walk: Walk, plate: Plate) -> None:
+    """Find what a last decider must bring in each tile: what a leaf is short of its mark, at least.
+
+    A leaf costs least where all images that go on stop at the last place, at its cheapest head.
+    """
+    final = len(walk.chain) - 1
+    second = walk.chain[final - 1]
+    after = tables.positions[tables.rows[second]] + 1
+    step, floor, costs = np.inf, np.inf, np.zeros(4)
+    for index in range(block.numbers[final]):
+        walk.chain[final] = block.deciders[final, index]
+        row = tables.rows[walk.chain[final]]
+        step = min(step, tables.steps[0, after, row])
+        if tables.static >= 0:
+            static_cost(tables, walk.chain, final + 1, tables.positions[row], costs)
+            floor = min(floor, costs[tables.static])
+    plate.need[:] = np.inf
+    for top in range(1, plate.tops[0] + 1):
+        reached = spent_at(tables, walk, plate, top)
+        for level in range(1, tables.levels[second] + 1):
+            cost = floor if tables.static >= 0 else reached + plate.left[top, level] * step
+            short = tables.present * (beaten(marks, cost) - SLACK) - plate.prefix[top, level]
+            a, b, j = (top - 1) // TILE, (level - 1) // TILE, plate.best[top, level]
+            plate.need[a, b, j] = min(plate.need[a, b, j], short)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def may_hold(tables: Tables, block: Block, walk: Walk, plate: Plate) -> bool:
+    """Tell whether any tile of a plate may hold a leaf of the last decider worth counting.
+
+    An image that goes on from all points of a tile counts what it brings; one that goes on from
+    some of them, only if that is more than nothing.
+    """
+    final, references = len(walk.chain) - 1, len(block.price)
+    second, decider = walk.chain[final - 1], walk.chain[final]
+    row, deep = tables.rows[decider], tables.levels[decider] + 1
+    tops, levels = plate.tops[0], tables.levels[second]
+    across, down = (tops - 1) // TILE + 1, (levels - 1) // TILE + 1
+    for a in range(across):
+        for b in range(down):
+            plate.hold[a, b] = 0.0
+    for i in range(plate.passed[tops]):
+        n = plate.order[i]
+        first, level, bin = 0, tables.bins[second, n], tables.bins[decider, n]
+        if level >= levels:
+            continue  # stops at the second, whatever its level
+        if plate.two:
+            first = tables.bins[walk.chain[plate.place], n]
+        a, b = (first + TILE - 1) // TILE, (level + TILE - 1) // TILE  # goes on from all of it
+        for j in range(references):
+            gain = block.gains[j, row, n]
+            if gain > 0:
+                plate.hold[first // TILE, level // TILE, j, bin] += gain
+            elif a < across and b < down:
+                plate.hold[a, b, j, bin] += gain
+    for a in range(across):
+        for b in range(down):
+            for j in range(references):
+                for t in range(deep - 1, 0, -1):
+                    plate.hold[a, b, j, t - 1] += plate.hold[a, b, j, t]
+                if b > 0:
+                    for t in range(deep):
+                        plate.hold[a, b, j, t] += plate.hold[a, b - 1, j, t]
+    lead = 0 if tables.leads[decider] else 1
+    for a in range(across):
+        for b in range(down):
+            for j in range(references):
+                if a > 0:
+                    for t in range(deep):
+                        plate.hold[a, b, j, t] += plate.hold[a - 1, b, j, t]
+                if top_gain(plate.hold[a, b, j], lead, deep) > plate.need[a, b, j]:
+                    return True
+    return False
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def search_plate(tables: Tables, marks: Marks, block: Block, walk: Walk, plate: Plate) -> None:
     """Try all deciders of the last place at all points of a plate.
 
@@ -369,6 +449,8 @@ def search_plate(tables: Tables, marks: Marks, block: Block, walk: Walk, plate: 
     spared = True
     for index in range(block.numbers[final]):
         walk.chain[final] = block.deciders[final, index]
+        if not may_hold(tables, block, walk, plate):
+            continue
         if spared or index % 16 == 0:
             spared = search_lines(tables, marks, block, walk, plate)
         if not spared:
@@ -657,6 +739,7 @@ def search_plates(
         if plate.two:
             walk.chain[plate.place + 1] = block.deciders[plate.place + 1, index]
         lay_plate(tables, block, walk, plate)
+        tile_plate(tables, marks, block, walk, plate)
         search_plate(tables, marks, block, walk, plate)
 
 

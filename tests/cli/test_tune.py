@@ -46,7 +46,9 @@ def points(candidates: list[dict[str, Any]]) -> list[tuple[float, float]]:
 
 
 @pytest.mark.slow
-def test_nothing_fits(study: Path, arguments: list[object]) -> None:
+def test_nothing_fits(
+    study: Path, arguments: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = Study.load(study)
     fit = [*arguments, "--min-iou", 1, "--exits", "--out", study]
     result = call(*fit, "--json", status=1)
@@ -59,6 +61,7 @@ def test_nothing_fits(study: Path, arguments: list[object]) -> None:
     assert "not 1 or more" in said["chosen"]["missing"]
     assert (study / said["chosen"]["bundle"] / "manifest.json").is_file()
     assert json.loads((study / "candidates.json").read_text())["done"]
+    monkeypatch.setattr("offramp.tuning.tune.finish", lambda desk: desk.save(done=True))
     spoken = call(*fit, status=1).output
     assert "nothing fits" in spoken
     assert "closest" in spoken
@@ -79,20 +82,29 @@ def test_something_fits_and_runs(
     images = dataset.samples("test")[0].image.parent
     ran = answer("run", out / chosen["bundle"], images, "--out", tmp_path / "masks")
     assert ran["frames"] == len(dataset.samples("test"))
-    # Another bound is another task.
-    call(*arguments, "--min-iou", 0.5, "--out", out, status=2)
+    refused = call(*arguments, "--min-iou", 0.5, "--out", out, status=2).output
+    assert "min_iou 0.5 instead of 0" in refused
 
 
 def test_bad_input(arguments: list[object], tmp_path: Path) -> None:
     told = [*arguments, "--min-iou", 0.5, "--out", tmp_path / "study"]
     for wrong in (
         ("--max-latency-ms", 0),
+        ("--max-latency-ms", "inf"),
         ("--min-iou", 2),
         ("--time-budget", "soon"),
         ("--data", tmp_path / "none"),
         ("--model", "nonesuch"),
         ("--level", "master"),
         ("--set", "stage1.epochs=none"),
+        ("--set", "knobs.width=-1"),
+        ("--set", "knobs.nonesuch=1"),
+        ("--set", "weights=none.safetensors"),
+        ("--exits", "--set", "exits.points=[nowhere]"),
+        ("--exits", "--set", "exits.heads=[nonesuch]"),
+        ("--threads", 0),
+        ("--rounds", 2),
+        ("--storage", "nonesuch://"),
         ("--latencies", tmp_path / "none.json"),
     ):
         call(*told, *wrong, status=2)

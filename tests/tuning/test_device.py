@@ -13,6 +13,7 @@ from offramp.tuning.desk import Desk
 from offramp.tuning.device import export_study
 from offramp.tuning.propose import propose
 from offramp.tuning.task import Task
+from offramp.tuning.tune import tune
 from tests.cli.test_cli import answer, call
 from tests.tuning.whole import shrink, task
 
@@ -77,10 +78,10 @@ def test_a_candidate_without_a_time_is_named(told: Task) -> None:
     latencies = told.latencies
     assert latencies is not None
     only = {"96x64": latencies.latencies["96x64"]}
-    desk = Desk(replace(told, latencies=latencies.model_copy(update={"latencies": only})))
-    propose(desk, "baseline", [desk.space.native])
+    short = replace(told, latencies=latencies.model_copy(update={"latencies": only}))
     with pytest.raises(BadInput, match="lack 1 candidates; expected 48x32"):
-        propose(desk, "resolution", desk.space.proposals("resolution"))
+        tune(short)
+    assert not told.out.exists()
 
 
 def test_times_of_another_network_are_refused(told: Task) -> None:

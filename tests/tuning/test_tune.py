@@ -1,28 +1,37 @@
-"""The pipeline on a tiny data set: bounds, interrupts, resuming, rungs."""
+"""The pipeline on a tiny data set: bounds, interrupts, kills, resuming, rungs."""
 
+import json
+import subprocess
+import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from offramp.core.errors import BadInput
+from offramp.core.errors import BadInput, OfframpError
 from offramp.data.dataset import Dataset
 from offramp.training.recipe import Pretraining, Recipe
 from offramp.training.run import Run
-from offramp.tuning import climb, knobs, propose
+from offramp.tuning import climb
 from offramp.tuning.candidate import Candidate, Latency, Rung, Study
-from offramp.tuning.clock import summary
 from offramp.tuning.desk import Desk
-from offramp.tuning.evidence import Evidence
 from offramp.tuning.fit import rungs
 from offramp.tuning.task import Task, parse_budget
+from offramp.tuning.told import differing, told
 from offramp.tuning.tune import tune
+from tests.tiny import write_dataset
+from tests.tuning.killed import EPOCHS, STEPS
+from tests.tuning.whole import hurry
 
 RECIPE = Recipe(
     size="96x64",
     knobs={"width": 0.25, "expansion": 2, "repetition": 1},
     stage1=Pretraining(epochs=2, batch=6),
 )
+
+
+ROOT = Path(__file__).parents[2]
 
 
 class Clock:
@@ -35,20 +44,10 @@ class Clock:
         return self.now
 
 
-def by_pixels(desk, settings):
-    """Say that a candidate takes a millisecond for 1000 pixels."""
-    return {
-        id: (Evidence(9, 99, 0.1, 1.0), summary([s.size[0] * s.size[1] / 1000] * 3), "")
-        for id, s in settings.items()
-    }
-
-
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two tiny sizes; nothing is exported and nothing timed, which other tests do."""
-    monkeypatch.setattr(knobs, "FRACTIONS", (1 / 2,))
-    monkeypatch.setattr(propose, "_evidence", by_pixels)
-    monkeypatch.setattr("offramp.tuning.tune.finish", lambda desk: desk.save(done=True))
+    """Two tiny sizes; exporting and timing is for other tests."""
+    hurry(monkeypatch)
 
 
 @pytest.fixture
@@ -130,6 +129,51 @@ def test_killed_at_any_step_nothing_is_lost_and_nothing_trained_twice(
     assert all(c.status in ("trained", "too-slow", "stopped") for c in study.candidates)
 
 
+@pytest.mark.slow
+def test_kill_9_at_random_loses_no_trained_candidate_and_trains_none_twice(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    out = tmp_path / "study"
+    told = [sys.executable, "-m", "tests.tuning.killed", str(dataset.file), str(out), "0"]
+    done = subprocess.run(told, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    study = Study.load(out)
+    assert study.done
+    kills, steps, killed_in = 0, Counter[str](), Counter[str]()
+    at, ended = "", set[str]()
+    for line in done.stdout.splitlines():
+        event, _, text = line.partition(" ")
+        if event == "begin":
+            at = text
+        elif event == "end":
+            ended.add(at)
+        elif event == "step":
+            assert at not in ended  # it would be trained twice
+            steps[at] += 1
+        elif event == "killed":
+            kills += 1
+            killed_in[at] += 1
+            for id, (iou, seconds) in json.loads(text).items():
+                kept = study.candidate(id)
+                assert (kept.status, kept.iou, kept.seconds) == ("trained", iou, seconds)
+    assert kills >= 4
+    assert set(steps) == {c.id for c in study.candidates if c.run} == ended
+    for id, count in steps.items():  # at most the epoch under way is lost
+        assert STEPS * EPOCHS <= count <= STEPS * (EPOCHS + killed_in[id])
+
+
+def test_a_baseline_that_cannot_be_trained_ends_the_study(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OfframpError("no memory")
+
+    monkeypatch.setattr(climb, "fit", fails)
+    with pytest.raises(OfframpError, match=r"baseline.*no memory"):
+        tune(task, clock=Clock())
+    assert by_id(Study.load(task.out))["96x64"].status == "failed"
+
+
 def test_no_time_leaves_what_there_is(task: Task) -> None:
     clock = Clock()
 
@@ -148,9 +192,42 @@ def test_no_time_leaves_what_there_is(task: Task) -> None:
 
 def test_another_task_is_refused(task: Task) -> None:
     Desk(task)
-    Desk(replace(task, budget_s=1, rounds=3))
-    with pytest.raises(BadInput, match="another task"):
+    idle = RECIPE.model_copy(update={"workers": 2, "stage2": None})  # no exits are tried
+    Desk(replace(task, budget_s=1, rounds=3, max_latency_ms=3, recipe=idle))
+    with pytest.raises(BadInput, match=r"another task.*min_iou 0\.5 instead of 0\.0"):
         tune(replace(task, min_iou=0.5), clock=Clock())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"knobs": {"width": 0.25, "expansion": 2}}, "knobs.repetition None instead of 1"),
+        ({"size": "64x64"}, "size 64x64 instead of 96x64"),
+        ({"stage1": Pretraining(epochs=3, batch=6)}, "stage1.epochs 3 instead of 2"),
+        ({"stage2": None}, "stage2.batch None instead of 8"),
+    ],
+)
+def test_another_recipe_is_refused(task: Task, change: dict[str, object], said: str) -> None:
+    task = replace(task, exits=True)
+    Desk(task)
+    with pytest.raises(BadInput, match=said):
+        Desk(replace(task, recipe=RECIPE.model_copy(update=change)))
+
+
+def test_another_data_set_is_refused(task: Task, tmp_path: Path) -> None:
+    Desk(task)
+    other = Dataset.open(write_dataset(tmp_path / "other", {"train": 12, "val": 5}))
+    with pytest.raises(BadInput, match="images"):
+        Desk(replace(task, data=other))
+    moved = Dataset.open(write_dataset(tmp_path / "moved"))
+    Desk(replace(task, data=moved))
+
+
+def test_studies_of_earlier_versions_go_on(task: Task) -> None:
+    now = told(task)
+    before = {key: value for key, value in now.items() if key != "images"}
+    before["recipe"] = {key: x for key, x in now["recipe"].items() if key != "class_weights"}
+    assert differing(before, now) == []
 
 
 def at_rung(

@@ -1,12 +1,18 @@
-"""A tiny study that ran to its end, exits and all, made once; do not write into it."""
+"""Tiny studies: one that ran to its end, exits and all, made once; and what makes others fast."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from offramp.data.dataset import Dataset
 from offramp.training.recipe import Distillation, Exits, Pretraining, Recipe
-from offramp.tuning import exits, knobs
+from offramp.tuning import exits, knobs, propose
+from offramp.tuning.clock import summary
+from offramp.tuning.desk import Desk
+from offramp.tuning.evidence import Evidence
+from offramp.tuning.knobs import Setting
 from offramp.tuning.task import Task
 from offramp.tuning.tune import tune
 from tests.once import once
@@ -43,8 +49,23 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(exits, "LOSSES", (0.0, 1.0))
 
 
+def hurry(patch: pytest.MonkeyPatch) -> None:
+    """Leave the baseline and half its size; nothing is exported and nothing timed."""
+    patch.setattr(knobs, "FRACTIONS", (1 / 2,))
+    patch.setattr(propose, "_evidence", _by_pixels)
+    patch.setattr("offramp.tuning.tune.finish", lambda desk: desk.save(done=True))
+
+
+def _by_pixels(desk: Desk, settings: Mapping[str, Setting]) -> dict[str, Any]:
+    """Say that a candidate takes a millisecond for 1000 pixels."""
+    return {
+        id: (Evidence(9, 99, 0.1, 1.0), summary([s.size[0] * s.size[1] / 1000] * 3), "")
+        for id, s in settings.items()
+    }
+
+
 def whole_study(factory: pytest.TempPathFactory, data: Dataset) -> Path:
-    """Give the folder of the study."""
+    """Give the folder of the study; do not write into it."""
 
     def make(folder: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ alike. A time is that of `offramp bench`: from the frame at the network's size t
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,21 @@ class Latencies(Spec):
         if not isinstance(value, dict):
             raise BadInput(f"{file} holds no latencies", expected="a JSON object")
         return cls.parse(value, str(file))
+
+    def require(self, names: Iterable[str]) -> None:
+        """Refuse to go without the times of settings.
+
+        Raises:
+            BadInput: one of `names` was not timed.
+        """
+        lacking = sorted(set(names) - set(self.latencies))
+        if lacking:
+            raise BadInput(
+                f"the latencies lack {len(lacking)} candidates",
+                expected=", ".join(lacking[:8]) + (", …" if len(lacking) > 8 else ""),
+                repair="measure them: offramp device export TUNE --out DIR, and on the device "
+                "offramp device measure DIR --json",
+            )
 
 
 def conditions(threads: int | None) -> dict[str, str]:

@@ -12,7 +12,6 @@ import yaml
 from offramp.core.errors import BadInput
 from offramp.core.files import write_text
 from offramp.core.progress import Track, silent
-from offramp.data.check import check
 from offramp.data.dataset import Dataset
 from offramp.tuning.candidate import CANDIDATES, Candidate, Chosen, Knob, Study
 from offramp.tuning.choice import provisional
@@ -23,6 +22,7 @@ from offramp.tuning.ledger import Ledger
 from offramp.tuning.score import metric
 from offramp.tuning.splits import with_calib
 from offramp.tuning.task import EXITS_SHARE, Task
+from offramp.tuning.told import differing, told
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,6 @@ class Desk:
 
     Raises:
         BadInput: the folder holds a study of another task.
-        DataFault: the data set has faults.
     """
 
     def __init__(
@@ -47,18 +46,12 @@ class Desk:
     ) -> None:
         self.task, self.track, self.space = task, track, task.space
         self._clock, self._start = clock, clock()
-        check(task.data, ("train", "val"), track).require_sound()
         task.out.mkdir(parents=True, exist_ok=True)
         before = Study.load(task.out) if (task.out / CANDIDATES).is_file() else None
         self.ledger = Ledger(task.out, self.space, task.storage)
-        if not self.ledger.told(_told(task)):
-            raise BadInput(
-                f"{task.out} holds the study of another task",
-                expected="the arguments of the first call; only --time-budget may change",
-                repair="give another --out",
-            )
-        told = yaml.safe_dump(task.recipe.model_dump(mode="json"), sort_keys=False)
-        write_text(task.out / RECIPE, told)
+        self._require_same(task)
+        recipe = yaml.safe_dump(task.recipe.model_dump(mode="json"), sort_keys=False)
+        write_text(task.out / RECIPE, recipe)
         data, notes = task.data, before.notes if before else ()
         if task.exits:
             data, note = with_calib(data, task.out / "data")
@@ -83,6 +76,19 @@ class Desk:
             notes=notes,
         )
         self._before_s = self.study.spent_s
+
+    def _require_same(self, task: Task) -> None:
+        """Refuse another task than that which the study was begun with."""
+        now = told(task)
+        differ = differing(self.ledger.told(now), now)
+        if differ:
+            raise BadInput(
+                f"{task.storage or task.out} holds the study of another task",
+                expected="the arguments of the first call",
+                got="; ".join(differ[:4]) + (f"; and {len(differ) - 4} more" if differ[4:] else ""),
+                repair="only --time-budget, --threads and --rounds may change; "
+                "for another task give another --out",
+            )
 
     @property
     def exits(self) -> bool:
@@ -174,18 +180,3 @@ def alone(out: Path) -> Iterator[None]:
 def knobs_of(setting: Setting) -> dict[str, Knob]:
     """Write the knobs of a setting as a record holds them."""
     return dict(setting.knobs)
-
-
-def _told(task: Task) -> str:
-    """Write down what may not change between calls."""
-    told = {
-        "model": task.base.name,
-        "names": list(task.data.names),
-        "level": task.level,
-        "max_latency_ms": task.max_latency_ms,
-        "min_iou": task.min_iou,
-        "exits": task.exits,
-        "remote": task.latencies is not None,
-        "recipe": task.recipe.model_dump(mode="json"),
-    }
-    return yaml.safe_dump(told)

@@ -26,7 +26,7 @@ from offramp.policies.policy import RulePolicy, replay
 from offramp.profiling.record import record_run
 from offramp.runtime.session import Session
 from offramp.search import Goal, search
-from offramp.training.recipe import Distillation, Exits, Recipe
+from offramp.training.recipe import Distillation, Recipe
 from offramp.training.run import Run, load_backbone, save_weights
 from offramp.training.train import train
 from offramp.tuning.candidate import Candidate, Latency
@@ -41,9 +41,6 @@ logger = logging.getLogger(__name__)
 
 HOSTS = 3
 """So many static candidates get exits."""
-
-HEADS = ("r4-b0-fcn", "r4-b2-rapid-fcn")
-"""Heads at each position unless the recipe names others: a light and a strong one."""
 
 LOSSES = (0.0, 0.005, 0.01, 0.02, 0.04)
 """The cheapest plan is sought within each of these losses of mIoU against its own network."""
@@ -147,10 +144,9 @@ def _with_heads(desk: Desk, host: Candidate, track: Track) -> Run:
 
 def _recipe(desk: Desk, host: Candidate) -> Recipe:
     told = desk.task.recipe
-    wanted = told.exits if told.exits != Exits() else Exits(heads=HEADS)
     plain = recipe_of(told, desk.setting(host), "", None)
     return plain.model_copy(
-        update={"exits": wanted, "stage2": told.stage2 or Distillation(), "weights": None}
+        update={"exits": desk.task.early, "stage2": told.stage2 or Distillation(), "weights": None}
     )
 
 

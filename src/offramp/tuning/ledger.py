@@ -6,9 +6,11 @@ write: of two trials with one id the earlier counts, and whoever made the other 
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from offramp.core.errors import BadInput, MissingExtra
 from offramp.core.model import format_size
@@ -47,15 +49,14 @@ class Ledger:
                 load_if_exists=True,
             )
         except Exception as error:  # SQLAlchemy and its drivers raise what they like
-            where, got = url or out / "study.db", str(error).splitlines()[0]
-            raise BadInput(f"the storage {where} cannot be used", got=got) from None
+            raise _unusable(url or str(out / "study.db"), error) from None
 
-    def told(self, arguments: str) -> bool:
-        """Note what the study is about; tells whether it was about the same thing before."""
-        known = self.study.user_attrs.get(TOLD)
-        if known is None:
-            self.study.set_user_attr(TOLD, arguments)
-        return known in (None, arguments)
+    def told(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Note what the study is about, unless that is noted already; returns what is noted."""
+        if TOLD not in self.study.user_attrs:
+            self.study.set_user_attr(TOLD, yaml.safe_dump(dict(arguments)))
+        known: dict[str, Any] = yaml.safe_load(self.study.user_attrs[TOLD])
+        return known
 
     def all(self) -> list[Candidate]:
         """List the candidates in the order in which they were proposed."""
@@ -169,6 +170,31 @@ class Ledger:
         categorical = self._optuna.distributions.CategoricalDistribution
         levels = {knob: categorical(list(values)) for knob, values in self.space.levels.items()}
         return {"size": categorical([format_size(s) for s in self.space.sizes]), **levels}
+
+
+def require_storage(url: str | None) -> None:
+    """Refuse a database that cannot be used, before anything is written elsewhere.
+
+    Raises:
+        MissingExtra: Optuna is not installed.
+        BadInput: the database cannot be used.
+    """
+    optuna = _optuna()
+    if url is None:
+        return
+    try:
+        optuna.storages.get_storage(url)
+    except Exception as error:
+        raise _unusable(url, error) from None
+
+
+def _unusable(storage: str, error: Exception) -> BadInput:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return BadInput(
+        f"the storage {storage} cannot be used",
+        expected="a database URL, as in postgresql://user@host/name",
+        got=lines[0],
+    )
 
 
 def _values(settings: Iterable[Setting], space: Space) -> dict[str, list[Any]]:

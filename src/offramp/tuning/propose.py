@@ -5,14 +5,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from offramp.core.errors import BadInput, OfframpError
+from offramp.core.errors import OfframpError
 from offramp.data.images import read_image
 from offramp.runtime.session import Session
 from offramp.tuning.bundles import export_untrained, spec_of
 from offramp.tuning.candidate import Candidate, Latency, Stage, Status
 from offramp.tuning.clock import time_paths
 from offramp.tuning.desk import Desk, knobs_of
-from offramp.tuning.evidence import Evidence
+from offramp.tuning.evidence import Evidence, gather
 from offramp.tuning.fit import OutOfTime
 from offramp.tuning.knobs import Setting, at_least
 
@@ -70,8 +70,12 @@ def _twin(desk: Desk, stage: Stage, id: str, known: Mapping[str, Candidate]) -> 
 def _evidence(
     desk: Desk, settings: Mapping[str, Setting]
 ) -> dict[str, tuple[Evidence | None, Latency | None, str]]:
-    """Export each setting untrained, count it, and time all of them in turn."""
+    """Export each setting untrained, count it, and time all of them in turn.
+
+    Where a target device's times are told, they were exported for it: they are only counted.
+    """
     task = desk.task
+    times = None if task.latencies is None else _told_times(desk, settings)
     samples = task.data.samples("val")[:2]
     frames = [read_image(sample.image) for sample in samples]
     counted: dict[str, Evidence] = {}
@@ -81,14 +85,13 @@ def _evidence(
             if counted and desk.left_static() <= 0:
                 raise OutOfTime
             try:
-                counted[id] = export_untrained(
-                    spec_of(task.base, setting), frames, Path(folder) / f"{id}.offramp"
+                spec, place = spec_of(task.base, setting), Path(folder) / f"{id}.offramp"
+                counted[id] = (
+                    export_untrained(spec, frames, place) if times is None else gather(spec)
                 )
             except OfframpError as error:
                 faults[id] = str(error)
-        if task.latencies is not None:
-            times = _told_times(desk, {id: settings[id] for id in counted})
-        else:
+        if times is None:
             sessions = [
                 Session(Path(folder) / f"{id}.offramp", threads=task.threads) for id in counted
             ]
@@ -104,17 +107,9 @@ def _told_times(desk: Desk, settings: Mapping[str, Setting]) -> dict[str, Latenc
         BadInput: there is none of a candidate.
     """
     assert desk.task.latencies is not None
-    told = desk.task.latencies.latencies
     names = {id: desk.space.name(setting) for id, setting in settings.items()}
-    lacking = sorted(set(names.values()) - set(told))
-    if lacking:
-        raise BadInput(
-            f"the latencies lack {len(lacking)} candidates",
-            expected=", ".join(lacking[:8]) + (", …" if len(lacking) > 8 else ""),
-            repair="measure them: offramp device export TUNE --out DIR, and on the device "
-            "offramp device measure DIR --json",
-        )
-    return {id: told[name] for id, name in names.items()}
+    desk.task.latencies.require(names.values())
+    return {id: desk.task.latencies.latencies[name] for id, name in names.items()}
 
 
 def _enter(

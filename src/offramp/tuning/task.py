@@ -1,20 +1,29 @@
 """What a study is told, and how much of its budget each part may take."""
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from offramp.core.errors import BadInput, UnknownName
 from offramp.core.model import ModelSpec
+from offramp.core.progress import Track, silent
+from offramp.data.check import check
 from offramp.data.dataset import Dataset
+from offramp.models.blocks import usual_exits
+from offramp.models.network import build_network
 from offramp.models.own import absolute
 from offramp.models.zoo import entry
-from offramp.training.recipe import Recipe
+from offramp.runtime.ort import share_pool
+from offramp.training.recipe import Exits, Recipe
 from offramp.tuning.clock import ROUNDS, Latencies
 from offramp.tuning.knobs import LEVELS, Level, Space
 
 EXITS_SHARE = 0.25
 """Share of the budget that is kept for exits."""
+
+HEADS = ("r4-b0-fcn", "r4-b2-rapid-fcn")
+"""Heads at each position unless the recipe names others: a light and a strong one."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,8 @@ class Task:
 
     def __post_init__(self) -> None:
         for what, value in (("latency", self.max_latency_ms), ("budget", self.budget_s)):
-            if not value > 0:
-                raise BadInput(f"the {what}", expected="more than 0", got=str(value))
+            if not 0 < value < math.inf:
+                raise BadInput(f"the {what} is no bound", expected="more than 0", got=str(value))
         if not 0 <= self.min_iou <= 1:
             raise BadInput("min-iou is a share", expected="0 to 1", got=str(self.min_iou))
         if self.level not in LEVELS:
@@ -68,10 +77,10 @@ class Task:
         for split in ("train", "val"):
             if split not in self.data.splits:
                 raise BadInput(f"{self.data.file} has no split '{split}'")
-        if self.latencies is not None and self.latencies.model != self.model:
+        if self.latencies is not None and self.latencies.model != absolute(self.model):
             raise BadInput(
                 "the latencies are those of another network",
-                expected=self.model,
+                expected=absolute(self.model),
                 got=self.latencies.model,
             )
 
@@ -86,6 +95,40 @@ class Task:
             ignore_index=self.data.spec.ignore_index,
             palette=self.data.palette,
         )
+
+    @property
+    def early(self) -> Exits:
+        """Which heads are tried, and where."""
+        told = self.recipe.exits
+        return told if told != Exits() else Exits(heads=HEADS)
+
+    def require_sound(self, track: Track = silent) -> None:
+        """Refuse what cannot be done: before hours are spent, and before anything is written.
+
+        Args:
+            track: shows progress.
+
+        Raises:
+            UnknownName: there is no such network, knob, block, head or kind of weights.
+            BadInput: a knob's value does not fit, the weights to start from cannot be had,
+                there cannot be so many threads, or the target device did not time a candidate.
+            DataFault: the data set has faults.
+        """
+        base = self.base
+        points: tuple[str, ...] = ()
+        heads = self.early.specs(entry(self.model).head)
+        if self.exits:
+            points = self.early.points or usual_exits(base)
+        build_network(base, dict.fromkeys(points, heads), self.recipe.weights)
+        if self.latencies is None:
+            share_pool(self.threads)
+        else:
+            space = self.space
+            single = [s for stage in space.stages for s in space.proposals(stage)]
+            self.latencies.require(space.name(setting) for setting in (space.native, *single))
+        splits = ("train", "val", "calib") if self.exits else ("train", "val")
+        known = tuple(split for split in splits if split in self.data.splits)
+        check(self.data, known, track).require_sound()
 
     @property
     def space(self) -> Space:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from offramp.core.errors import OfframpError
 from offramp.core.progress import Track, silent
 from offramp.tuning.candidate import Candidate, Stage, Study
 from offramp.tuning.climb import affordable, judge_untrained, train_candidate
@@ -12,6 +13,7 @@ from offramp.tuning.exits import add_exits, compare_fronts, hosts
 from offramp.tuning.finish import finish
 from offramp.tuning.fit import OutOfTime
 from offramp.tuning.knobs import Setting
+from offramp.tuning.ledger import require_storage
 from offramp.tuning.propose import propose, sure_to_be_slow
 from offramp.tuning.task import Task
 
@@ -31,7 +33,11 @@ def tune(task: Task, track: Track = silent, clock: Callable[[], float] = time.mo
 
     Raises:
         BadInput: the task cannot be done, or the folder holds another.
+        DataFault: the data set has faults.
+        OfframpError: the baseline cannot be built, timed or trained.
     """
+    require_storage(task.storage)
+    task.require_sound(track)
     with alone(task.out):
         desk = Desk(task, track, clock)
         try:
@@ -56,6 +62,9 @@ def tune(task: Task, track: Track = silent, clock: Callable[[], float] = time.mo
 def _static(desk: Desk) -> None:
     """Work off the stages, then combine what survived."""
     _stage(desk, "baseline", [desk.space.native])
+    baseline = desk.ledger.all()[0]
+    if baseline.status == "failed":
+        raise OfframpError(f"the baseline, with which all are compared, failed: {baseline.reason}")
     for stage in desk.space.stages:
         if stage == "combination":
             _combine(desk)

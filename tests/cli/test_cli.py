@@ -174,7 +174,7 @@ def test_bad_input_gives_status_two_and_one_message(
 
 def test_an_infeasible_goal_is_status_one_and_names_the_nearest(searched: Path) -> None:
     result = call("search", searched, "--setting", "budgeted", "--min-miou", 0.999, status=1)
-    assert "the nearest has mIoU" in result.stderr
+    assert "the best mIoU is" in result.stderr
 
 
 def test_a_changed_bundle_is_refused_by_name(copied: Path, dataset: Dataset) -> None:

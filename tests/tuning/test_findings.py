@@ -2,6 +2,7 @@
 
 import pytest
 
+from offramp.tuning.candidate import Rung
 from offramp.tuning.findings import exits, findings, luma, retraining, width
 from tests.tuning.studies import candidate, iot_study, study
 
@@ -65,6 +66,24 @@ def test_retraining_is_untested_without_both_ways_at_one_size():
 def test_luma_is_dominated_by_colour_of_any_size(ms, iou, verdict):
     grey = candidate("y", ms, iou, "luma", channels=1)
     assert luma(study(BASE, LOWER, grey)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("ms", "reached", "verdict"),
+    [
+        (30, 0.80, "true"),
+        (30, 0.95, "not tested"),  # was better there
+        (20, 0.80, "not tested"),  # was faster
+    ],
+)
+def test_luma_that_was_given_up_is_compared_where_it_was(ms, reached, verdict):
+    colour = LOWER.model_copy(update={"rungs": (Rung(epoch=2, iou=0.9, passed=True),)})
+    rungs = (Rung(epoch=2, iou=reached, passed=False),)
+    grey = candidate("y", ms, None, "luma", status="stopped", channels=1, rungs=rungs)
+    found = luma(study(BASE, colour, grey))
+    assert found.verdict == verdict
+    if verdict == "true":
+        assert "given up after 2 epochs with 80.00 %" in found.figures[0]
 
 
 def test_luma_is_compared_with_the_same_network_in_colour_only():

@@ -5,7 +5,9 @@ Each claim is made measurable here, so that it can come out false:
 - *retraining*: at every lowered resolution that was tried both ways, the baseline's weights lose
   more than a point of IoU against those retrained there (IOT §4.3.2);
 - *luma*: every candidate with one channel is dominated by one in colour with the same other knobs
-  at any size. One that is faster than all of those has nothing to be compared with (IOT §4.3.3);
+  at any size. One that is faster than all of those has nothing to be compared with (IOT §4.3.3).
+  One that was given up counts as dominated if one in colour was no slower and better after as
+  many epochs;
 - *width*: of all knobs alone, width makes the network most times faster for at most one point of
   IoU, over all pairs of candidates that differ in that knob only (IOT §4.4.3). A budget instead of
   a quotient, because a knob that loses nothing would divide by zero;
@@ -93,6 +95,16 @@ def luma(study: Study) -> Finding:
         else:
             figures.append(f"{name} is not dominated")
             beaten.append(False)
+    for grey in study.candidates:
+        behind = _given_up(grey, [other for other in trained if _is_colour_of(other, grey)])
+        if grey.knobs.get("channels") == 1 and behind is not None:
+            other, reached = behind
+            figures.append(
+                f"{label(grey, base)} was given up after {grey.rungs[-1].epoch} epochs with "
+                f"{100 * grey.rungs[-1].iou:.2f} %, where {label(other, base)}, no slower, had "
+                f"{100 * reached:.2f} %"
+            )
+            beaten.append(True)
     if not beaten:
         return _untested(claim, *figures, "no luma candidate has one in colour to compare it with")
     return Finding(claim, "true" if all(beaten) else "false", tuple(figures))
@@ -152,6 +164,22 @@ def _trained(study: Study) -> list[Candidate]:
         for candidate in finished(study)
         if candidate.kind == "static" and candidate.stage != "resolution-untrained"
     ]
+
+
+def _given_up(candidate: Candidate, others: Sequence[Candidate]) -> tuple[Candidate, float] | None:
+    """Find who was best where a candidate was given up, and no slower; with its IoU there."""
+    if candidate.status != "stopped" or not candidate.rungs or candidate.latency is None:
+        return None
+    at = candidate.rungs[-1]
+    ahead = [
+        (other, rung.iou)
+        for other in others
+        for rung in other.rungs
+        if rung.epoch == at.epoch
+        and rung.iou > at.iou
+        and point(other)[0] <= candidate.latency.median_ms
+    ]
+    return max(ahead, key=lambda pair: pair[1], default=None)
 
 
 def _is_colour_of(other: Candidate, grey: Candidate) -> bool:

@@ -45,8 +45,15 @@ TINY_RECIPE = Recipe(
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long, so that no process waits for another's last test."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Begin with what takes long, so that no process waits for another's last test.
+
+    Of that, the search comes first: what one process has compiled, others find on disk.
+    """
+
+    def late(item: pytest.Item) -> tuple[bool, bool]:
+        return item.get_closest_marker("slow") is None, item.path.parent.name != "search"
+
+    items.sort(key=late)
 
 
 @pytest.fixture(scope="session", autouse=True)

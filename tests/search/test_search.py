@@ -32,6 +32,7 @@ def trace() -> Trace:
 COSTS = make_costs([100, 200, 400], {"a": {"x": 1}, "b": {"x": 10}, "end": {"own": 0}}, decode=7)
 
 
+@pytest.mark.slow  # compiles the solver
 def test_input_dependent_counts_segments_and_heads_by_who_passes(trace: Trace) -> None:
     plan = search(trace, COSTS, Goal.cheapest(min_miou=1.0)).plan
     assert [planned.point for planned in plan.exits] == ["a", "b", "end"]

@@ -27,9 +27,6 @@ from offramp.runtime.ort import load_graph
 
 TIMMS = ("timm:test_resnet", "timm:tf_efficientnet_lite0")
 NAMES = (*zoo.ZOO, *TIMMS)
-EXPORTED = tuple(name for name in NAMES if name != "hrnet_w18")
-"""Its small sibling has the same pieces, in a third of the time."""
-
 CLASSES = 3
 
 SIZES: dict[str, Size] = {"lenet": (28, 28), "hrnet_w18_small_v2": (60, 92)}
@@ -253,7 +250,7 @@ def assert_same(graph: Graph, file: Path, values: list[Tensor], wanted: tuple[Te
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_segment_s_graph_gives_what_torch_gives(name: str, tmp_path: Path) -> None:
     network = make(name).network
     other = make(LIKE[name]).network if name in LIKE else None

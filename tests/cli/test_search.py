@@ -115,3 +115,10 @@ def test_what_cannot_be_asked_is_status_two(
     recorded: Path, told: tuple[object, ...], message: str
 ) -> None:
     assert message in call("search", recorded, *DEPENDENT, *told, status=2).stderr
+
+
+def test_what_only_thresholds_heed_is_refused_elsewhere(recorded: Path) -> None:
+    told = ("search", recorded, *DEPENDENT, "--max-miou-loss", 0.5, "--time-limit", 5)
+    result = call(*told, "--policy", "rl:entropy", status=2)
+    assert "--time-limit" in result.stderr
+    call(*told, "--confidence", 0.9, status=2)

@@ -94,6 +94,7 @@ def search(
     json: Json = False,
 ) -> dict[str, Any]:
     """Find the best plan of the whole space, and the frontier of mIoU against cost."""
+    from offramp.core.errors import BadInput
     from offramp.search import Goal
     from offramp.search.certified import search_certified
     from offramp.search.policy import search_policy
@@ -119,6 +120,9 @@ def search(
     trace, costs = next(iter(networks.values()))
     share = _share(held_out, trace)
     chosen, deciding = _names(exits), _names(scores)
+    if (deciding or time_limit is not None) and (policy != "threshold" or terms is not None):
+        raise BadInput("--scores and --time-limit are of the search for thresholds",
+                       expected="neither with --policy or --confidence")  # fmt: skip
     if len(runs) > 1:
         _require_plain(policy, chosen, terms)
         found = search_networks(

@@ -121,14 +121,12 @@ def _panel(axes: "Axes", study: Study, stage: Stage) -> None:
     _frame(axes, [*own, *start], [x for x, _ in behind])
     axes.set_title(stage, color=colour, fontsize=11)
     tidy(axes)
-    if len(here) <= MOST_NAMED:
+    if stage not in MIXED and len(here) <= MOST_NAMED:
         label_spots(axes, [(*spot(c), _short(c), colour) for c in here], start)
 
 
 def _short(candidate: Candidate) -> str:
     """Name a candidate within its stage, where one thing differs."""
-    if candidate.stage in MIXED:
-        return candidate.id
     if candidate.stage in candidate.knobs:
         value = candidate.knobs[candidate.stage]
         return ("on" if value else "off") if isinstance(value, bool) else f"{value:g}"

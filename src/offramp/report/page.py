@@ -102,7 +102,7 @@ def tiles(values: Sequence[tuple[str, str, bool]]) -> Markup:
 
 
 def table(columns: Sequence[str], rows: Sequence[Row], *, wordy: bool = False) -> Markup:
-    """Write a table that scrolls sideways where it is too wide; the second column may be wordy."""
+    """Write a table that scrolls sideways where it is too wide; the first two may be wordy."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     body = "\n".join(_row(row, len(columns)) for row in rows)
     kind = "wordy" if wordy else ""

@@ -36,6 +36,7 @@ th:first-child, td:first-child { text-align:left; padding-left:4px; }
 tr.strong td { font-weight:700; background:var(--tint); }
 tr.quiet td { color:var(--muted); }
 tr.group td { font-weight:600; padding-top:18px; border-bottom-color:#cbd5e1; }
+table.wordy td:first-child { white-space:normal; min-width:150px; }
 table.wordy :is(th,td):nth-child(2) { text-align:left; white-space:normal; min-width:300px; }
 tr.head td:first-child { padding-left:22px; } tr.head td { color:var(--accent); }
 tr.total td { border-top:2px solid var(--line); font-weight:600; }

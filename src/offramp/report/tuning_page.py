@@ -179,7 +179,7 @@ def _table_section(study: Study) -> Section:
         "Bold rows are on the front: no other candidate is at least as fast and at least as "
         f"accurate. IoU is {study.metric}; 'faster' is against the baseline."
     )
-    return Section("table", "All candidates", [words, page.table(COLUMNS, lines)])
+    return Section("table", "All candidates", [words, page.table(COLUMNS, lines, wordy=True)])
 
 
 def _line(candidate: Candidate, study: Study, best: bool) -> Row:

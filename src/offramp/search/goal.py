@@ -58,12 +58,13 @@ class Goal:
     deadlines: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
+        bounds = [name.replace("_", "-") for name in COST_BOUNDS]
         if not self.deadlines and all(
             getattr(self, field.name) is None for field in fields(self) if field.name[0] == "m"
         ):
             raise BadInput(
                 "a goal without a bound",
-                expected="one of max-miou-loss, min-miou, max-macs, max-latency-ms",
+                expected=", ".join(["one of max-miou-loss", "min-miou", *bounds]),
             )
         for name in ("max_miou_loss", "min_miou"):
             bound = getattr(self, name)

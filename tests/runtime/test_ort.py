@@ -6,7 +6,8 @@ import pytest
 
 from offramp.core.bundle import Bundle
 from offramp.core.errors import BadInput, BundleError, UnknownName
-from offramp.runtime.engine import Engine, check_engine
+from offramp.runtime.engine import Engine
+from offramp.runtime.engines import check_engine
 from offramp.runtime.ort import OnnxRuntimeEngine, load_graph, share_pool
 from tests.contracts.engine import EngineContract
 

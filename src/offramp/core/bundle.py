@@ -42,6 +42,22 @@ class Graph(Spec):
     gives: tuple[str, ...]
 
 
+class Ncnn(Spec):
+    """One ncnn model of all exits, in which every exit is a blob to be extracted.
+
+    Attributes:
+        param: the file of its layers.
+        bin: the file of its weights.
+        frame: the blob that takes the frame.
+        exits: for each segment of the bundle, the blobs of its head, in the order of its `gives`.
+    """
+
+    param: str = Field(pattern=r"^[A-Za-z0-9_.-]+\.param$")
+    bin: str = Field(pattern=r"^[A-Za-z0-9_.-]+\.bin$")
+    frame: str
+    exits: tuple[tuple[str, ...], ...]
+
+
 class Parity(Spec):
     """How close a bundle's answers came to those of the network that it was exported from.
 
@@ -72,6 +88,13 @@ class Manifest(Spec):
         heads: one graph per segment: feature -> logits, scores; where a score compares with the
             exit or frame before, labels come in and go out besides.
         decoder: logits and size -> labels.
+        precision: of the numbers in which the graphs compute: "f32", or "int8" where they were
+            quantised.
+        prefixes: a further form: one graph per segment: frame -> logits and scores of that exit,
+            with no other head in it; empty where it was not asked for.
+        single: a further form: one graph that stops by itself: frame, size -> labels, exit, scores.
+        ncnn: a further form: one model for ncnn.
+        weights: a further form: the file of the network's weights, for the engine torch.
         files: SHA-256 of every file but the manifest.
         path_macs: multiply-accumulates of an image that stops at each exit, heads that it read on
             its way included.
@@ -86,6 +109,11 @@ class Manifest(Spec):
     segments: tuple[Graph, ...]
     heads: tuple[Graph, ...]
     decoder: Graph
+    precision: Literal["f32", "int8"] = "f32"
+    prefixes: tuple[Graph, ...] = ()
+    single: Graph | None = None
+    ncnn: Ncnn | None = None
+    weights: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]+\.safetensors$")
     files: dict[str, str]
     path_macs: tuple[int, ...]
     full_macs: int

@@ -105,6 +105,8 @@ class Plan(Spec):
         images: how many calibration images stand behind it.
         division: which of them it was fitted on; absent: all.
         precision: of the numbers in which the network computed when the rules were fitted.
+        engine: the engine on whose answers the rules were fitted, where its precision is not f32:
+            engines round differently there; empty: any that computes in f32.
         certificate: what is promised about its loss, if anything was.
     """
 
@@ -118,6 +120,7 @@ class Plan(Spec):
     images: int
     division: Division | None = None
     precision: str = "f32"
+    engine: str = ""
     certificate: Promise | None = None
 
     @model_validator(mode="after")

@@ -7,10 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from offramp.core.bundle import EXIT_BEFORE, FRAME_BEFORE
-from offramp.core.errors import UnknownName
 from offramp.data.images import Array
 
-ENGINES = ("onnxruntime",)
+
+class OutOfTime(Exception):
+    """A step was cancelled because its time was up; what came before it still stands."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,15 @@ def on_grid(cells: Array, height: int, width: int) -> Array:
 class Engine(Protocol):
     """Runs the graphs of one bundle.
 
+    Several frames may be under way at a time, each from a thread of its own.
+
     Attributes:
+        name: what it is asked for by, see `runtime.engines`.
         label: engine, version and threads, as benchmarks print it.
-        precision: of the numbers in which it computes, such as "f32".
+        precision: of the numbers in which it computes: "f32", "bf16" or "int8".
     """
 
+    name: str
     label: str
     precision: str
 
@@ -66,24 +71,24 @@ class Engine(Protocol):
         """Take a frame uint8 RGB H×W×3 of the bundle's input size."""
         ...
 
-    def advance(self, index: int, state: State) -> State:
-        """Run segment `index`."""
+    def advance(self, index: int, state: State, until: float | None = None) -> State:
+        """Run segment `index`.
+
+        Args:
+            index: which segment.
+            state: what the segments before it gave.
+            until: on the clock of `time.perf_counter`; an engine that can cancel a running step
+                does so then, another takes no notice.
+
+        Raises:
+            OutOfTime: the step was cancelled; `state` stays good.
+        """
         ...
 
-    def read(self, index: int, state: State) -> Reading:
-        """Ask the head of exit `index`."""
+    def read(self, index: int, state: State, until: float | None = None) -> Reading:
+        """Ask the head of exit `index`; `until` as in `advance`."""
         ...
 
     def decode(self, logits: Any, size: tuple[int, int]) -> Array:
         """Enlarge an answer to labels uint8 H×W of height and width `size`."""
         ...
-
-
-def check_engine(name: str) -> None:
-    """Refuse an engine that there is not.
-
-    Raises:
-        UnknownName: no engine has this name.
-    """
-    if name not in ENGINES:
-        raise UnknownName("engine", name, ENGINES)

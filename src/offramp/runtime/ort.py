@@ -68,14 +68,26 @@ class OnnxRuntimeEngine:
     Args:
         bundle: what to run.
         threads: see `share_pool`.
+        precision: that of the bundle's graphs, the only one that it can compute in.
 
     Raises:
         BundleError: a graph cannot be loaded.
+        BadInput: another precision was asked for.
     """
 
-    precision = "f32"
+    name = "onnxruntime"
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, threads: int | None = None, precision: str | None = None
+    ) -> None:
+        self.precision = bundle.manifest.precision
+        if precision not in (None, self.precision):
+            raise BadInput(
+                "ONNX Runtime computes in the precision of a bundle's graphs",
+                expected=self.precision,
+                got=str(precision),
+                repair="convert the bundle: offramp convert BUNDLE --precision ...",
+            )
         threads = share_pool(threads)
         self.label = f"onnxruntime {onnxruntime.__version__}, {threads} threads"
         manifest = bundle.manifest
@@ -91,12 +103,12 @@ class OnnxRuntimeEngine:
             raise BadInput("a frame of another size", expected=expected, got=str(frame.shape))
         return State({FRAME: np.ascontiguousarray(frame)[None]})
 
-    def advance(self, index: int, state: State) -> State:
+    def advance(self, index: int, state: State, until: float | None = None) -> State:
         """Run segment `index`."""
         graph, session = self._segments[index]
         return State({**state.values, **_run(graph, session, state.values)})
 
-    def read(self, index: int, state: State) -> Reading:
+    def read(self, index: int, state: State, until: float | None = None) -> Reading:
         """Ask the head of exit `index`."""
         graph, session = self._heads[index]
         values = state.values

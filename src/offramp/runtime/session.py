@@ -13,8 +13,8 @@ from offramp.core.errors import BadInput
 from offramp.core.plan import Plan
 from offramp.data.images import Array, resize_image
 from offramp.policies.policy import Policy, RulePolicy
-from offramp.runtime.engine import Engine, Reading, State, check_engine
-from offramp.runtime.ort import OnnxRuntimeEngine
+from offramp.runtime.engine import Engine, Reading, State
+from offramp.runtime.engines import check_engine, open_engine
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Session:
     ) -> None:
         check_engine(engine)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(Path(bundle))
-        self.engine: Engine = OnnxRuntimeEngine(self.bundle, threads)
+        self.engine: Engine = open_engine(engine, self.bundle, threads)
         plan = self.bundle.manifest.plan
         check_precision(plan, self.engine)
         self.points = tuple(planned.point for planned in plan.exits)

@@ -15,7 +15,7 @@ from offramp.data.images import Array
 from offramp.metrics.trace import Trace
 from offramp.policies.policy import RulePolicy, replay
 from offramp.runtime.accuracy import evaluate, mean_macs
-from offramp.runtime.engine import Engine, Reading, State
+from offramp.runtime.engine import Engine, OutOfTime, Reading, State
 from offramp.runtime.session import Session
 
 
@@ -31,12 +31,17 @@ class Clock:
 
 @dataclass
 class Watched:
-    """An engine that counts its calls, and lets each segment take `step_ms` on a clock."""
+    """An engine that counts its calls, and lets steps take their time on a clock.
+
+    It cancels a segment as engines do that can.
+    """
 
     engine: Engine
     clock: Clock = field(default_factory=Clock)
     step_ms: float = 0.0
+    decode_ms: float = 0.0
     calls: Counter[str] = field(default_factory=Counter)
+    name: str = "watched"
     label: str = "watched"
     precision: str = "f32"
 
@@ -44,17 +49,22 @@ class Watched:
         self.calls["begin"] += 1
         return self.engine.begin(frame)
 
-    def advance(self, index: int, state: State) -> State:
+    def advance(self, index: int, state: State, until: float | None = None) -> State:
         self.calls[f"advance {index}"] += 1
-        self.clock.seconds += self.step_ms / 1000
+        end = self.clock.seconds + self.step_ms / 1000
+        if until is not None and end > until:
+            self.clock.seconds = max(self.clock.seconds, until)
+            raise OutOfTime
+        self.clock.seconds = end
         return self.engine.advance(index, state)
 
-    def read(self, index: int, state: State) -> Reading:
+    def read(self, index: int, state: State, until: float | None = None) -> Reading:
         self.calls[f"read {index}"] += 1
         return self.engine.read(index, state)
 
     def decode(self, logits: Any, size: tuple[int, int]) -> Array:
         self.calls["decode"] += 1
+        self.clock.seconds += self.decode_ms / 1000
         return self.engine.decode(logits, size)
 
 
@@ -179,16 +189,66 @@ def test_time_that_the_caller_spends_counts(bundle: Bundle, frames: list[Array])
     assert list(answers) == []
 
 
-def test_a_step_that_was_slow_once_is_expected_to_be_slow_again(
+@pytest.mark.parametrize(
+    ("deadline", "exit", "why"),
+    [
+        (0, 0, "deadline"),
+        (16.9, 0, "deadline"),
+        (27.1, 1, "deadline"),
+        (36.9, 1, "deadline"),
+        (37.1, 2, "end"),
+        (None, 2, "end"),
+    ],
+)
+def test_a_deadline_leaves_time_to_decode(
+    bundle: Bundle, frames: list[Array], deadline: float | None, exit: int, why: str
+) -> None:
+    session, engine = watched(bundle, step_ms=10, policy=At(9))
+    engine.decode_ms = 7
+    for _ in range(100):  # now it knows that a step takes 10 ms, and decoding 7 ms
+        session.segment(frames[0])
+    engine.calls.clear()
+    result = session.segment(frames[0], deadline_ms=deadline)
+    assert (result.exit, result.why) == (exit, why)
+    assert engine.calls[f"advance {exit + 1}"] == 0
+    assert engine.calls["decode"] == 1
+    if deadline:
+        assert result.latency_ms <= max(deadline, 17 + 1e-9)
+
+
+def test_a_step_that_takes_longer_than_ever_is_cancelled(
     bundle: Bundle, frames: list[Array]
 ) -> None:
-    session, engine = watched(bundle, step_ms=40)
-    list(session.refine(frames[0]))
+    session, engine = watched(bundle, step_ms=10, policy=At(9))
+    for _ in range(100):
+        session.segment(frames[0])
+    engine.step_ms = 25
+    engine.calls.clear()
+    result = session.segment(frames[0], deadline_ms=40)
+    assert engine.calls["advance 1"] == 1  # begun, for it should have taken 10 ms
+    assert engine.calls["read 1"] == 0
+    assert (result.exit, result.why) == (0, "deadline")
+    assert result.latency_ms <= 40
+    alone = session.segment(frames[0], deadline_ms=0)
+    assert np.array_equal(result.labels, alone.labels)
+
+
+def test_the_plan_stops_before_the_deadline_does(bundle: Bundle, frames: list[Array]) -> None:
+    session, engine = watched(bundle, step_ms=10, policy=At(1))
+    result = session.segment(frames[0], deadline_ms=1000)
+    assert (result.exit, result.why) == (1, "plan")
+    assert engine.calls["advance 2"] == 0
+
+
+def test_what_steps_take_is_learned_anew(bundle: Bundle, frames: list[Array]) -> None:
+    session, engine = watched(bundle, step_ms=40, policy=At(9))
+    for _ in range(20):
+        session.segment(frames[0])
     engine.step_ms = 10
-    assert len(list(session.refine(frames[0], deadline_ms=45))) == 1
-    for _ in range(50):
-        list(session.refine(frames[0]))
-    assert len(list(session.refine(frames[0], deadline_ms=45))) == 3
+    assert session.segment(frames[0], deadline_ms=45).exit == 0
+    for _ in range(200):
+        session.segment(frames[0])
+    assert session.segment(frames[0], deadline_ms=45).exit == 2
 
 
 def test_refining_and_segmenting_agree(session: Session, frames: list[Array]) -> None:
@@ -245,5 +305,5 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Any) -> None:
 def test_rules_fitted_in_another_precision_are_refused(bundle: Bundle) -> None:
     plan = bundle.manifest.plan.model_copy(update={"precision": "int8"})
     other = Bundle(bundle.folder, bundle.manifest.model_copy(update={"plan": plan}))
-    with pytest.raises(BadInput, match=r"expected f32.*got int8; search and export again"):
+    with pytest.raises(BadInput, match=r"expected f32.*got int8; fit them anew"):
         Session(other)

@@ -1,10 +1,10 @@
 """A session: one bundle, one engine, one policy, applied to frames."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -13,8 +13,15 @@ from offramp.core.errors import BadInput
 from offramp.core.plan import Plan
 from offramp.data.images import Array, resize_image
 from offramp.policies.policy import Policy, RulePolicy
-from offramp.runtime.engine import Engine, Reading, State
+from offramp.runtime.engine import Engine, OutOfTime, Reading, State
 from offramp.runtime.engines import check_engine, open_engine
+from offramp.runtime.pace import Pace
+
+STEP_SHARE, DECODE_SHARE = 0.9, 0.99
+"""How sure it shall be that a step, or decoding, ends in time before it is begun. A step that takes
+longer than expected is cancelled, so it may be begun with less certainty."""
+
+Why = Literal["plan", "end", "deadline"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class Result:
         point: its position in the network.
         scores: the scores of each exit that was read on the way, the answering exit's last.
         latency_ms: time from the call to this answer.
+        why: what ended it: the plan's rules, the last of its exits, or the deadline.
         cells: the answer at its output stride, if the plan compares answers.
     """
 
@@ -35,6 +43,7 @@ class Result:
     point: str
     scores: tuple[tuple[float, ...], ...]
     latency_ms: float
+    why: Why = "end"
     cells: Array | None = None
 
 
@@ -45,8 +54,9 @@ class Session:
         bundle: a bundle, or its folder.
         engine: name of the engine.
         threads: how many threads compute; absent: all cores that the process may use.
+        precision: of the numbers in which the engine shall compute; absent: the plan's.
         policy: when to stop; absent: the plan's rules.
-        clock: seconds that only go forward.
+        clock: seconds that only go forward, as `time.perf_counter` counts them.
 
     Raises:
         BundleError: the bundle is not genuine or cannot be loaded.
@@ -60,46 +70,59 @@ class Session:
         engine: str = "onnxruntime",
         *,
         threads: int | None = None,
+        precision: str | None = None,
         policy: Policy | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         check_engine(engine)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(Path(bundle))
-        self.engine: Engine = open_engine(engine, self.bundle, threads)
+        self.engine: Engine = open_engine(engine, self.bundle, threads, precision)
         plan = self.bundle.manifest.plan
         check_precision(plan, self.engine)
         self.points = tuple(planned.point for planned in plan.exits)
         self.policy: Policy = policy or RulePolicy.of(plan)
         self._size = self.bundle.manifest.model.size
         self._clock = clock
-        # The last 50 durations of each step, in milliseconds: what the next one may take.
-        self._steps = [deque[float](maxlen=50) for _ in self.points]
+        self._pace = Pace()
         self._warm_up()
 
-    def segment(self, image: Array, before: Result | None = None) -> Result:
+    def segment(
+        self, image: Array, before: Result | None = None, *, deadline_ms: float | None = None
+    ) -> Result:
         """Answer one frame; segments behind the exit that is taken do not run.
+
+        With a deadline, a step that would probably end too late is not begun, and one that takes
+        longer than was expected is cancelled where the engine can: the answer is that of the
+        last exit that was read in time. The first exit always answers, if need be too late.
 
         Args:
             image: uint8 RGB H×W×3 of any size.
             before: the answer to the frame before, in video; for plans that compare with it.
+            deadline_ms: milliseconds from now; absent: as long as the plan wants.
 
         Raises:
             BadInput: the image is no uint8 RGB array.
         """
         start = self._clock()
+        until = None if deadline_ms is None else self._last_moment(start, image, deadline_ms)
         scores: list[tuple[float, ...]] = []
         state = self._begin(image)
         frame_before = before.cells if before is not None else None
         reading: Reading | None = None
+        why: Why = "end"
         for index in range(len(self.points)):
-            state = self.engine.advance(index, state)
-            exit_before = reading.cells if reading is not None else None
-            reading = self.engine.read(index, state.beside(exit_before, frame_before))
+            try:
+                state, new = self._step(index, state, reading, frame_before, until)
+            except OutOfTime:
+                why = "deadline"
+                break
+            reading = new
             scores.append(reading.scores)
-            if index + 1 == len(self.points) or self.policy.stops(index, reading.scores):
+            if index + 1 < len(self.points) and self.policy.stops(index, reading.scores):
+                why = "plan"
                 break
         assert reading is not None
-        return self._result(reading, index, scores, image, start)
+        return self._result(reading, len(scores) - 1, scores, image, start, why)
 
     def full(self, image: Array) -> Result:
         """Answer one frame as the network without early exits does, reading no other head.
@@ -117,28 +140,56 @@ class Session:
     def refine(self, image: Array, deadline_ms: float | None = None) -> Iterator[Result]:
         """Yield ever better answers to one frame, exit by exit, until the deadline or the end.
 
-        A step that would probably end after the deadline (its slowest of the last 50 times) is
-        not begun. The first exit always answers. Time that the caller spends between answers
-        counts.
+        Every answer is decoded, so the last one comes later than `segment`'s. Time that the
+        caller spends between answers counts.
 
         Args:
             image: uint8 RGB H×W×3 of any size.
             deadline_ms: milliseconds from now; absent: run to the last exit.
         """
         start = self._clock()
+        until = None if deadline_ms is None else self._last_moment(start, image, deadline_ms)
         scores: list[tuple[float, ...]] = []
         state = self._begin(image)
+        reading: Reading | None = None
         for index in range(len(self.points)):
-            begun = self._clock()
-            expected_end = 1000 * (begun - start) + max(self._steps[index], default=0.0)
-            if index and deadline_ms is not None and expected_end > deadline_ms:
+            try:
+                state, reading = self._step(index, state, reading, None, until)
+            except OutOfTime:
                 return
-            state = self.engine.advance(index, state)
-            reading = self.engine.read(index, state.beside(None, None))
             scores.append(reading.scores)
-            result = self._result(reading, index, scores, image, start)
-            self._steps[index].append(1000 * (self._clock() - begun))
-            yield result
+            yield self._result(reading, index, scores, image, start)
+
+    def _last_moment(self, start: float, image: Array, deadline_ms: float) -> float:
+        """Say when decoding must begin at the latest."""
+        reserve = self._pace.expect(("decode", *image.shape[:2]), DECODE_SHARE)
+        return start + deadline_ms / 1000 - reserve
+
+    def _step(
+        self,
+        index: int,
+        state: State,
+        reading: Reading | None,
+        frame_before: Array | None,
+        until: float | None,
+    ) -> tuple[State, Reading]:
+        """Go to the next exit and ask it.
+
+        Raises:
+            OutOfTime: that would take, or took, until after `until`; never at the first exit.
+        """
+        begun = self._clock()
+        if index == 0:
+            until = None
+        elif until is not None and begun + self._pace.expect(index, STEP_SHARE) > until:
+            raise OutOfTime
+        exit_before = reading.cells if reading is not None else None
+        try:
+            state = self.engine.advance(index, state, until)
+            reading = self.engine.read(index, state.beside(exit_before, frame_before), until)
+        finally:  # a step that was cancelled takes at least so long
+            self._pace.note(index, self._clock() - begun)
+        return state, reading
 
     def _begin(self, image: Array) -> State:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -156,26 +207,30 @@ class Session:
         scores: list[tuple[float, ...]],
         image: Array,
         start: float,
+        why: Why = "end",
     ) -> Result:
-        labels = self.engine.decode(reading.logits, (image.shape[0], image.shape[1]))
-        spent = 1000 * (self._clock() - start)
+        begun = self._clock()
+        height, width = image.shape[:2]
+        labels = self.engine.decode(reading.logits, (height, width))
+        now = self._clock()
+        self._pace.note(("decode", height, width), now - begun)
         point = self.points[index] if index < len(self.points) else "end"
-        return Result(labels, index, point, tuple(scores), spent, reading.cells)
+        return Result(labels, index, point, tuple(scores), 1000 * (now - start), why, reading.cells)
 
     def _warm_up(self) -> None:
         """Run a blank frame through every exit, so that the first answer is not the slowest."""
+        blank = np.zeros((*self._size, 3), dtype=np.uint8)
         for _ in range(3):
-            for _ in self.refine(np.zeros((*self._size, 3), dtype=np.uint8)):
+            self._pace = Pace()  # what the first rounds took does not count
+            for _ in self.refine(blank):
                 pass
-        for steps in self._steps:
-            fastest = min(steps)
-            steps.clear()
-            steps.append(fastest)
-        self.full(np.zeros((*self._size, 3), dtype=np.uint8))
+        self.full(blank)
 
 
 def check_precision(plan: Plan, engine: Engine) -> None:
     """Refuse rules that were fitted on the answers of another precision: scores differ there.
+
+    In f32 engines agree; in other precisions each rounds in its own way.
 
     Raises:
         BadInput: they were.
@@ -185,5 +240,12 @@ def check_precision(plan: Plan, engine: Engine) -> None:
             "the plan's rules were fitted on scores of another precision",
             expected=f"{engine.precision}, in which {engine.label} computes",
             got=plan.precision,
-            repair=f"search and export again, from a trace that was recorded in {engine.precision}",
+            repair="fit them anew: offramp convert BUNDLE --engine ... --precision ...",
+        )
+    if plan.precision != "f32" and plan.engine not in ("", engine.name):
+        raise BadInput(
+            f"the plan's rules were fitted on scores of another engine in {plan.precision}",
+            expected=plan.engine,
+            got=engine.name,
+            repair="fit them anew: offramp convert BUNDLE --engine ... --precision ...",
         )

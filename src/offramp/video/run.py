@@ -51,7 +51,7 @@ def run(
         out: folder of the outputs.
         save: what to write, of masks, overlay, jsonl and video; absent: masks and lines, and
             an overlay video for videos, overlays for images.
-        deadline_ms: answer by refining until then, instead of by the plan's policy.
+        deadline_ms: what each answer may take at most; see `Session.segment`.
         track: shows progress.
 
     Raises:
@@ -82,10 +82,7 @@ def _answer(
 ) -> Result | None:
     if frame.image is None:
         return None
-    if deadline_ms is None:
-        return session.segment(frame.image, before)
-    *_, last = session.refine(frame.image, deadline_ms)
-    return last
+    return session.segment(frame.image, before, deadline_ms=deadline_ms)
 
 
 def _count(tally: Tally, frame: Frame, result: Result | None, deadline_ms: float | None) -> None:

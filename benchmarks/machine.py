@@ -1,41 +1,29 @@
 """Say where a benchmark ran, for the head of its result file."""
 
 import json
-import os
-import platform
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from offramp.runtime.machine import frequency, processor, usable_cores, versions
 
-def conditions() -> dict[str, Any]:
-    """Describe command, machine and versions."""
-    versions = {}
-    for name in ("offramp", "torch", "onnxruntime", "onnx", "numpy"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
+
+def conditions(*libraries: str) -> dict[str, Any]:
+    """Describe command, machine and versions, those of further libraries included."""
+    found = versions(("offramp", "torch", "onnxruntime", "onnx", "numpy", *libraries))
     return {
         "command": " ".join(["python", *(Path(word).name for word in sys.argv)]),
         "date": datetime.now(UTC).date().isoformat(),
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "versions": versions,
+        "processor": processor(),
+        "cores": len(usable_cores()),
+        "frequency": str(frequency() or "unknown"),
+        "python": found.pop("python"),
+        "versions": found,
     }
 
 
-def save(file: Path, results: dict[str, Any]) -> None:
+def save(file: Path, results: dict[str, Any], *libraries: str) -> None:
     """Write results under their conditions."""
-    file.write_text(json.dumps({**conditions(), **results}, indent=2) + "\n")
+    file.write_text(json.dumps({**conditions(*libraries), **results}, indent=2) + "\n")
     print(f"written: {file}")
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from offramp.cli.console import Json, macs_text, say, table, track, verb
+from offramp.cli.engine import Engine, Precision, Threads
 from offramp.core.progress import Track
 
 if TYPE_CHECKING:
@@ -18,15 +19,16 @@ def evaluate(
     bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
     data: Annotated[Path, typer.Option(help="Data set: dataset.yaml or its folder.")],
     split: Annotated[str, typer.Option(help="Which images.")] = "test",
-    engine: Annotated[str, typer.Option(help="Which engine.")] = "onnxruntime",
-    threads: Annotated[int | None, typer.Option(help="Threads of the engine.")] = None,
+    engine: Engine = "onnxruntime",
+    precision: Precision = None,
+    threads: Threads = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Run a bundle on labelled images by its plan, and beside it without early exits."""
     from offramp.data.dataset import Dataset
     from offramp.runtime.session import Session
 
-    session = Session(bundle, engine, threads=threads)
+    session = Session(bundle, engine, threads=threads, precision=precision)
     result = described_evaluation(session, Dataset.open(data), split, track)
     rows = [
         [

@@ -5,6 +5,7 @@ import typer
 from offramp.cli import data, device
 from offramp.cli.bench import bench
 from offramp.cli.compare import compare
+from offramp.cli.convert import convert
 from offramp.cli.demo import demo
 from offramp.cli.eval import evaluate
 from offramp.cli.export import export
@@ -15,6 +16,7 @@ from offramp.cli.record import record
 from offramp.cli.report import report
 from offramp.cli.run import run
 from offramp.cli.search import search
+from offramp.cli.serve import serve
 from offramp.cli.train import train
 from offramp.cli.tune import tune
 
@@ -35,8 +37,10 @@ app.command("record")(record)
 app.command("search")(search)
 app.command("compare")(compare)
 app.command("export")(export)
+app.command("convert")(convert)
 app.command("eval")(evaluate)
 app.command("run")(run)
+app.command("serve")(serve)
 app.command("bench")(bench)
 app.command("tune")(tune)
 app.add_typer(device.app, name="device")

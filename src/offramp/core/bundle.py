@@ -1,7 +1,8 @@
 """A bundle: the deployable folder, opened only after every file in it has proved genuine.
 
     NAME.offramp/
-      manifest.json       what network, which plan, which graphs, SHA-256 of every other file
+      manifest.json       what network, which plan, which graphs, SHA-256 of every other file,
+                          and a seal over all this
       segment_0.onnx      frame (uint8 1×H×W×3) -> values that later graphs take
       head_0.onnx         feature -> logits (1×C×h×w), scores (one for each that the plan names)
       segment_1.onnx ...
@@ -9,29 +10,50 @@
 
 Where the plan stops short of the network's own end, one more segment and head lead there: no
 plan runs them; they are what evaluation and monitoring compare the early exits with.
+
+Further forms of the same network may lie beside these graphs, see docs/bundle.md.
 """
 
+import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from offramp.core.errors import BadInput, BundleError
-from offramp.core.files import read_json, sha256
+from offramp.core.files import sha256, write_text
 from offramp.core.model import ModelSpec
 from offramp.core.plan import Plan
+from offramp.core.seal import read_sealed, seal_of
 from offramp.core.spec import Spec
+from offramp.core.wiring import (
+    CELLS,
+    EXIT_BEFORE,
+    FRAME,
+    FRAME_BEFORE,
+    check_wiring,
+    files_of,
+)
 
-FORMAT = 1
+__all__ = [
+    "CELLS",
+    "EXIT_BEFORE",
+    "FORMAT",
+    "FRAME",
+    "FRAME_BEFORE",
+    "MANIFEST",
+    "Bundle",
+    "FormParity",
+    "Graph",
+    "Manifest",
+    "Ncnn",
+    "Parity",
+    "hash_files",
+    "save_manifest",
+]
+
+FORMAT = 2
 MANIFEST = "manifest.json"
-FRAME = "frame"
-"""The name of the value that enters the first segment: uint8 1×H×W×3."""
-
-EXIT_BEFORE, FRAME_BEFORE = "exit_before", "frame_before"
-"""Values that some heads take: labels uint8 1×h×w of the exit before, and of the frame before."""
-
-CELLS = "cells"
-"""What such heads give besides: their own labels uint8 1×h×w."""
 
 
 class Graph(Spec):
@@ -48,32 +70,42 @@ class Ncnn(Spec):
     Attributes:
         param: the file of its layers.
         bin: the file of its weights.
-        frame: the blob that takes the frame.
-        exits: for each segment of the bundle, the blobs of its head, in the order of its `gives`.
+        frame: the blob that takes the frame, float 3×H×W from 0 to 255.
+        features: for each segment of the bundle, the blob that its head reads.
+        exits: for each segment of the bundle, the blobs of its head: its logits, and its scores.
     """
 
     param: str = Field(pattern=r"^[A-Za-z0-9_.-]+\.param$")
     bin: str = Field(pattern=r"^[A-Za-z0-9_.-]+\.bin$")
     frame: str
-    exits: tuple[tuple[str, ...], ...]
+    features: tuple[str, ...]
+    exits: tuple[tuple[str, str], ...]
 
 
-class Parity(Spec):
-    """How close a bundle's answers came to those of the network that it was exported from.
+class FormParity(Spec):
+    """How close a form's answers came to those of the network that it was exported from.
 
     Attributes:
         images: how many real images were compared.
-        max_logit_difference: largest absolute difference of a logit.
         max_score_difference: largest absolute difference of a score.
         label_agreement: share of pixels with the same label.
         same_exits: share of images that took the same exit.
     """
 
     images: int
-    max_logit_difference: float
     max_score_difference: float
     label_agreement: float
     same_exits: float
+
+
+class Parity(FormParity):
+    """How close the answers of a bundle's segments and heads came to those of the network.
+
+    Attributes:
+        max_logit_difference: largest absolute difference of a logit.
+    """
+
+    max_logit_difference: float
 
 
 class Manifest(Spec):
@@ -99,11 +131,15 @@ class Manifest(Spec):
         path_macs: multiply-accumulates of an image that stops at each exit, heads that it read on
             its way included.
         full_macs: multiply-accumulates of the network without early exits.
+        work: multiply-accumulates of each segment, and of its head: from them follows the work of
+            any choice among the exits.
         parity: the comparison that ended the export.
+        form_parity: the same of each further form, by its name.
         versions: of the programs that made the bundle.
+        seal: over all the rest, see `core.seal`; empty in a manifest that was never saved.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     model: ModelSpec
     plan: Plan
     segments: tuple[Graph, ...]
@@ -117,8 +153,11 @@ class Manifest(Spec):
     files: dict[str, str]
     path_macs: tuple[int, ...]
     full_macs: int
+    work: tuple[tuple[int, int], ...] = ()
     parity: Parity
+    form_parity: dict[str, FormParity] = Field(default_factory=dict)
     versions: dict[str, str]
+    seal: str = ""
 
 
 class Bundle:
@@ -138,24 +177,22 @@ class Bundle:
         """Verify and open a bundle.
 
         Raises:
-            BundleError: a file is missing, changed, extra or no plain file; or the manifest is
-                not understood.
+            BundleError: a file is missing, changed, extra or no plain file; or the manifest was
+                changed, is not understood, or contradicts itself.
         """
         file = folder / MANIFEST
-        if not file.is_file():
+        if not file.exists() and not file.is_symlink():
             raise BundleError(
                 f"{folder} is not a bundle",
                 expected=f"a folder that holds {MANIFEST}",
                 repair="make one: offramp export RUN PLAN --out BUNDLE",
             )
+        value = read_sealed(file, FORMAT)
         try:
-            value = read_json(file)
-            _check_format(value, file)
             manifest = Manifest.parse(value, str(file))
-        except BundleError:
-            raise
-        except BadInput as error:
+        except (BadInput, OverflowError, RecursionError) as error:
             raise BundleError(str(error)) from None
+        check_wiring(manifest)
         _check_files(folder, manifest)
         return cls(folder, manifest)
 
@@ -169,25 +206,37 @@ class Bundle:
         return self.folder / graph.file
 
 
-def _check_format(value: Any, file: Path) -> None:
-    if not isinstance(value, dict) or "format" not in value:
-        raise BundleError(f"{file} is not the manifest of a bundle")
-    if value["format"] != FORMAT:
-        raise BundleError(
-            f"{file} has a format that this version cannot read",
-            expected=str(FORMAT),
-            got=repr(value["format"])[:40],
-            repair="export the bundle again with this version",
-        )
+def save_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Seal a manifest and write it into a bundle's folder, whole or not at all.
+
+    Returns:
+        The manifest with its seal.
+
+    Raises:
+        BadInput: a number in it is infinite or none, which JSON cannot hold.
+    """
+    value = manifest.model_dump(mode="json")
+    try:
+        value["seal"] = seal_of(value)
+    except ValueError as error:
+        raise BadInput("the manifest cannot be written", got=str(error)) from None
+    write_text(folder / MANIFEST, json.dumps(value, indent=2) + "\n")
+    return manifest.model_copy(update={"seal": value["seal"]})
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """Hash every file of a bundle's folder but the manifest, by name."""
+    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
     """Compare the folder with the manifest's hashes, naming the first file that differs."""
-    listed = set(manifest.files)
-    graphs = [*manifest.segments, *manifest.heads, manifest.decoder]
-    unlisted = [graph.file for graph in graphs if graph.file not in listed]
-    if unlisted:
-        raise BundleError(f"{folder}: no hash is given of {unlisted[0]}")
+    used, listed = files_of(manifest), set(manifest.files)
+    for name in used:
+        if name not in listed:
+            raise BundleError(f"{folder}: no hash is given of {name}")
+    for name in sorted(listed.difference(used)):
+        raise BundleError(f"{folder}: the file {name!r} is listed, but nothing uses it")
     present = {path.name for path in folder.iterdir()} - {MANIFEST}
     for name in sorted(listed - present):
         raise BundleError(f"{folder}: the file {name} is missing", repair=_REPAIR)

@@ -7,13 +7,24 @@ from pathlib import Path
 
 import torch
 
-from offramp.core.bundle import MANIFEST, Bundle, Graph, Manifest, Parity
+from offramp.core.bundle import (
+    MANIFEST,
+    Bundle,
+    FormParity,
+    Graph,
+    Manifest,
+    Parity,
+    hash_files,
+    save_manifest,
+)
+from offramp.core.costs import Costs
 from offramp.core.errors import BadInput, ParityError
-from offramp.core.files import sha256, write_text, written_folder
+from offramp.core.files import written_folder
 from offramp.core.head import OWN
 from offramp.core.plan import Plan
 from offramp.core.score import ScoreSpec
 from offramp.data.images import Array
+from offramp.export.forms import check_forms, compare_form, write_forms
 from offramp.export.graphs import ScoredHead, Span, write_decoder, write_head, write_span
 from offramp.export.parity import compare, exits_to_end
 from offramp.models.auxiliary import require_trained
@@ -31,7 +42,11 @@ UNCHECKED = Parity(
 
 
 def export(
-    network: MultiExitNetwork, plan: Plan, images: Sequence[Array], out: Path | str
+    network: MultiExitNetwork,
+    plan: Plan,
+    images: Sequence[Array],
+    out: Path | str,
+    forms: Sequence[str] = (),
 ) -> Bundle:
     """Write the exits of `plan` as a bundle, and compare it with the network on real images.
 
@@ -40,37 +55,31 @@ def export(
         plan: which exits, heads and thresholds.
         images: uint8 RGB frames of any size for the parity check.
         out: folder to write; an existing bundle there is replaced.
+        forms: further forms, see `export.forms.FORMS`; each is compared too.
 
     Raises:
-        BadInput: the plan belongs to another input size or needs a learned score that was not
-            trained, `out` is something else than a bundle, or there is no image.
-        UnknownName: the plan names an exit that the network lacks.
-        ParityError: the bundle does not answer as the network does; nothing is written.
+        BadInput: the plan belongs to another input size, does not fit a form, or needs a learned
+            score that was not trained; `out` is something else than a bundle; or there is no
+            image.
+        UnknownName: the plan names an exit that the network lacks, or there is no such form.
+        MissingExtra: the library of a form is not installed.
+        ParityError: the bundle or a form does not answer as the network does; nothing is written.
     """
     out = Path(out)
     _check_arguments(network, plan, images, out)
+    check_forms(forms, plan)
     network.eval()
-    costs = count(network)
-    visited = [(planned.point, planned.head) for planned in plan.exits]
     with written_folder(out) as folder:
-        segments, heads = _write_graphs(network, plan, folder)
-        decoder = write_decoder(network.spec.classes, folder / "decoder.onnx")
-        manifest = Manifest(
-            model=network.spec,
-            plan=plan,
-            segments=tuple(segments),
-            heads=tuple(heads),
-            decoder=decoder,
-            files={path.name: sha256(path) for path in sorted(folder.iterdir())},
-            path_macs=tuple(costs.of(visited[: i + 1]).macs for i in range(len(visited))),
-            full_macs=costs.of([(END, OWN)]).macs,
-            parity=UNCHECKED,
-            versions=_versions(),
-        )
-        parity = compare(network, Bundle(folder, manifest), images)
+        manifest = write_forms(forms, network, _write(network, plan, folder), folder)
+        bundle = Bundle(folder, manifest.model_copy(update={"files": hash_files(folder)}))
+        parity = compare(network, bundle, images)
         _require(parity)
-        manifest = manifest.model_copy(update={"parity": parity})
-        write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+        compared: dict[str, FormParity] = {}
+        for name in dict.fromkeys(forms):
+            compared[name] = compare_form(name, network, bundle, images)
+            _require(compared[name], f"the form '{name}'")
+        told = {"parity": parity, "form_parity": compared}
+        save_manifest(folder, bundle.manifest.model_copy(update=told))
     return Bundle.open(out)
 
 
@@ -90,6 +99,26 @@ def _check_arguments(
     for planned in plan.exits:
         network.head(planned.point, planned.head)
     require_trained(network.auxiliaries, [ScoreSpec.parse(name) for name in plan.scores])
+
+
+def _write(network: MultiExitNetwork, plan: Plan, folder: Path) -> Manifest:
+    """Write segments, heads and decoder; returns a manifest without hashes and parity."""
+    costs = count(network)
+    visited = [(planned.point, planned.head) for planned in plan.exits]
+    segments, heads = _write_graphs(network, plan, folder)
+    return Manifest(
+        model=network.spec,
+        plan=plan,
+        segments=tuple(segments),
+        heads=tuple(heads),
+        decoder=write_decoder(network.spec.classes, folder / "decoder.onnx"),
+        files={},
+        path_macs=tuple(costs.of(visited[: i + 1]).macs for i in range(len(visited))),
+        full_macs=costs.of([(END, OWN)]).macs,
+        work=_work(plan, costs),
+        parity=UNCHECKED,
+        versions=_versions(),
+    )
 
 
 @torch.inference_mode()
@@ -118,7 +147,17 @@ def _write_graphs(
     return segments, heads
 
 
-def _require(parity: Parity) -> None:
+def _work(plan: Plan, costs: Costs) -> tuple[tuple[int, int], ...]:
+    """Count the multiply-accumulates of each segment of a bundle, and of its head."""
+    work, before = [], 0
+    for point, head in exits_to_end(plan):
+        path = costs.segment_path(point).macs
+        work.append((path - before, costs.heads[point][head].macs))
+        before = path
+    return tuple(work)
+
+
+def _require(parity: FormParity, what: str = "the export") -> None:
     """Refuse a bundle that strays: labels, scores and decisions must be the network's."""
     faults = []
     if not parity.label_agreement >= 0.999:
@@ -128,7 +167,7 @@ def _require(parity: Parity) -> None:
     if not parity.same_exits >= 1.0:
         faults.append(f"only {100 * parity.same_exits:.1f} % of the images take the same exit")
     if faults:
-        raise ParityError("the export does not answer as the network does: " + "; ".join(faults))
+        raise ParityError(f"{what} does not answer as the network does: " + "; ".join(faults))
 
 
 def _versions() -> dict[str, str]:

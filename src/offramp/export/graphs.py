@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from offramp.core.bundle import CELLS, EXIT_BEFORE, FRAME, FRAME_BEFORE, Graph
 from offramp.core.score import ScoreSpec
+from offramp.core.wiring import LABELS, LOGITS, SCORES, SIZE
 from offramp.models.network import MultiExitNetwork, Segment, State
 from offramp.models.split import IMAGE
 from offramp.scores import Context, labels
 
 OPSET = 18
-LOGITS, SCORES, SIZE, LABELS = "logits", "scores", "size", "labels"
 
 
 class Span(nn.Module):

@@ -5,31 +5,39 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from offramp.core.bundle import Bundle, Parity
+from offramp.core.bundle import FRAME, Bundle, FormParity, Parity
+from offramp.core.errors import BundleError
 from offramp.core.head import OWN
 from offramp.core.plan import Plan
 from offramp.core.score import ScoreSpec
+from offramp.core.wiring import SINGLE_GIVES, SIZE
 from offramp.data.images import Array, resize_image
 from offramp.metrics.seen import Seen
 from offramp.models.network import END, MultiExitNetwork
 from offramp.policies.policy import RulePolicy, replay
-from offramp.runtime.engine import NOBODY
-from offramp.runtime.ort import OnnxRuntimeEngine
+from offramp.runtime.engine import NOBODY, Engine
+from offramp.runtime.ort import OnnxRuntimeEngine, load_graph
 from offramp.scores import Context
 from offramp.scores import labels as labels_of
 
 
 @torch.inference_mode()
-def compare(network: MultiExitNetwork, bundle: Bundle, images: Sequence[Array]) -> Parity:
-    """Read every exit of the bundle in torch and in ONNX Runtime.
+def compare(
+    network: MultiExitNetwork,
+    bundle: Bundle,
+    images: Sequence[Array],
+    engine: Engine | None = None,
+) -> Parity:
+    """Read every exit of the bundle in torch and in an engine.
 
     Args:
         network: the source.
         bundle: the export.
         images: uint8 RGB frames of any size.
+        engine: what answers for the bundle; absent: ONNX Runtime on its segments and heads.
     """
     plan = bundle.manifest.plan
-    engine = OnnxRuntimeEngine(bundle)
+    engine = engine or OnnxRuntimeEngine(bundle)
     policy = RulePolicy.of(plan)
     logit_gap = 0.0
     agreeing: list[float] = []
@@ -46,7 +54,8 @@ def compare(network: MultiExitNetwork, bundle: Bundle, images: Sequence[Array]) 
             reading = engine.read(index, state.beside(exit_before, before))
             scores[:, index, n] = theirs, reading.scores
             exit_before = reading.cells
-            logit_gap = max(logit_gap, float(np.abs(logits.numpy() - reading.logits).max()))
+            gap = np.abs(logits.numpy() - np.asarray(reading.logits)).max()
+            logit_gap = float(np.maximum(logit_gap, gap))  # stays no number, once it is none
             labels = network.decode(logits, size)[0].numpy()
             agreeing.append(float((labels == engine.decode(reading.logits, size)).mean()))
         before = exit_before
@@ -58,6 +67,46 @@ def compare(network: MultiExitNetwork, bundle: Bundle, images: Sequence[Array]) 
         max_score_difference=float(np.abs(scores[0] - scores[1]).max()),
         label_agreement=float(np.mean(agreeing)),
         same_exits=float(same.mean()),
+    )
+
+
+@torch.inference_mode()
+def compare_single(
+    network: MultiExitNetwork, bundle: Bundle, images: Sequence[Array]
+) -> FormParity:
+    """Compare the graph that stops by itself with torch and the plan's rules.
+
+    Args:
+        network: the source.
+        bundle: the export, with the form "single".
+        images: uint8 RGB frames of any size.
+
+    Raises:
+        BundleError: the bundle lacks the form.
+    """
+    single, plan = bundle.manifest.single, bundle.manifest.plan
+    if single is None:
+        raise BundleError("the bundle has no graph that stops by itself")
+    session, policy = load_graph(bundle.path(single)), RulePolicy.of(plan)
+    score_gap, agreeing, same = 0.0, [], []
+    for image in images:
+        size = (image.shape[0], image.shape[1])
+        frame = resize_image(image, network.spec.size)
+        feed = {FRAME: frame[None], SIZE: np.array(size, dtype=np.int64)}
+        labels, taken, scores = session.run(list(SINGLE_GIVES), feed)
+        read = _read_torch(network, bundle, frame, None)[: len(plan.exits)]
+        stops = (k for k, (_, theirs) in enumerate(read[:-1]) if policy.stops(k, theirs))
+        wanted = next(stops, len(read) - 1)
+        same.append(int(taken[0]) == wanted)
+        gap = np.abs(np.array(read[wanted][1]) - scores).max()
+        score_gap = float(np.maximum(score_gap, gap))
+        expected = network.decode(read[wanted][0], size)[0].numpy()
+        agreeing.append(float((labels[0] == expected).mean()))
+    return FormParity(
+        images=len(images),
+        max_score_difference=score_gap,
+        label_agreement=float(np.mean(agreeing)),
+        same_exits=float(np.mean(same)),
     )
 
 

@@ -49,6 +49,7 @@ class Trace:
         grids: height and width in cells of each exit's answer; absent in traces of others.
         groups: the clip, scene or city of each image; "" where it has none.
         precision: of the numbers in which the network computed.
+        engine: the engine that computed, where the precision is not f32; empty: any.
     """
 
     images: tuple[str, ...]
@@ -65,6 +66,7 @@ class Trace:
     groups: tuple[str, ...] = ()
     grids: tuple[tuple[int, int], ...] = ()
     precision: str = "f32"
+    engine: str = ""
 
     def __post_init__(self) -> None:
         e, n = len(self.exits), len(self.images)
@@ -192,6 +194,7 @@ class Trace:
             "groups": self.groups,
             "grids": self.grids,
             "precision": self.precision,
+            "engine": self.engine,
         }
         pairs = {name: getattr(self, name) for name in OPTIONAL}
         with written(path) as partial, partial.open("wb") as file:
@@ -227,6 +230,7 @@ class Trace:
                 groups=tuple(head.get("groups", ())),
                 grids=tuple((h, w) for h, w in head.get("grids", ())),
                 precision=head.get("precision", "f32"),
+                engine=head.get("engine", ""),
                 **arrays,
             )
         except BadInput:

@@ -5,8 +5,6 @@ round, so that what disturbs the machine disturbs all alike; the median over rou
 The size of the graph's file is noted too.
 """
 
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +23,7 @@ from offramp.data.images import resize_image
 from offramp.export.graphs import ScoredHead, Span, write_decoder, write_head, write_span
 from offramp.models.count import SCORES, count
 from offramp.models.network import MultiExitNetwork
+from offramp.runtime.machine import describe_machine
 from offramp.runtime.ort import load_graph, share_pool
 
 Piece = tuple[str, str]
@@ -94,9 +93,7 @@ def describe_engine(threads: int) -> dict[str, str]:
     return {
         "engine": f"onnxruntime {onnxruntime.__version__}",
         "threads": str(threads),
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "cores": str(len(os.sched_getaffinity(0))),
+        **describe_machine(),
     }
 
 
@@ -141,11 +138,3 @@ def _export(
 def _exported(file: Path, gives: tuple[str, ...], feed: dict[str, Any]) -> Exported:
     session = load_graph(file)
     return Exported(lambda: session.run(list(gives), feed), file.stat().st_size)
-
-
-def _processor() -> str:
-    """Read the processor's name where the system tells it."""
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -1,111 +1,152 @@
-"""Time the paths through bundles, interleaved, so that what disturbs one disturbs all."""
+"""Time bundles and graphs in turn, round after round, so that what disturbs one disturbs all."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp.core.progress import Track, silent
-from offramp.runtime.session import Session
+from offramp.runtime.energy import Meter
+from offramp.runtime.paths import FULL, Contender, Lap, Paths
+from offramp.runtime.spread import Spread
+
+Times = NDArray[np.float64]
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class PathTimes:
-    """Times of one bundle, in milliseconds; medians, and the 95th percentile.
+class Laps:
+    """R walks of one course, in milliseconds; each shape R, see `paths.Lap`.
 
     Attributes:
-        points: positions of the plan's exits.
-        p50: whole path to each exit: segments, heads read on the way, decoding.
-        p95: the same, 95th percentile.
-        read: asking the head of each exit, its score included.
-        decision: the policy's decision on the host.
-        decode: enlarging the answer to the input size.
-        full: the network without early exits, decoding included.
-        expected: mean over the plan's exit shares on the calibration images.
+        energy_mj: mean millijoules of a walk; none where no counter can be read.
     """
 
-    points: tuple[str, ...]
-    p50: tuple[float, ...]
-    p95: tuple[float, ...]
-    read: tuple[float, ...]
-    decision: float
-    decode: float
-    full: float
-    expected: float
+    total: Times
+    read: Times
+    decision: Times
+    decode: Times
+    energy_mj: float | None = None
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, one after another."""
+        return 1000 / float(self.total.mean())
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One contender's times.
+
+    Attributes:
+        paths: the path to each exit of its plan; none for a graph that has no exits.
+        full: the network without early exits, or the whole graph.
+        shares: of images, by exit; as many as there are paths.
+    """
+
+    paths: tuple[Laps, ...]
+    full: Laps
+    shares: tuple[float, ...]
+
+    @property
+    def alone(self) -> "Timed":
+        """Its full network, as a contender without exits."""
+        return Timed((), self.full, ())
+
+    @property
+    def expected(self) -> float:
+        """Milliseconds of an image: the medians of the paths, weighted by their shares."""
+        if not self.paths:
+            return Spread.of(self.full.total).p50
+        return sum(s * Spread.of(p.total).p50 for s, p in zip(self.shares, self.paths, strict=True))
+
+    @property
+    def rounds(self) -> Times:
+        """What an image would have taken in each round: paths weighted by their shares; R."""
+        if not self.paths:
+            return self.full.total
+        return np.tensordot(self.shares, np.stack([path.total for path in self.paths]), axes=1)
+
+    @property
+    def energy_mj(self) -> float | None:
+        """Millijoules of an image, paths weighted by their shares; none where unknown."""
+        if not self.paths:
+            return self.full.energy_mj
+        spent = [path.energy_mj for path in self.paths]
+        known = [energy for energy in spent if energy is not None]
+        return float(np.dot(self.shares, known)) if len(known) == len(spent) else None
 
 
 def bench(
-    sessions: Sequence[Session], rounds: int = 100, warm_up: int = 10, track: Track = silent
-) -> list[PathTimes]:
-    """Time every path of every session in turn, round after round.
+    contenders: Sequence[Contender],
+    rounds: int = 100,
+    warm_up: int = 10,
+    meter: Meter | None = None,
+    track: Track = silent,
+) -> list[Timed]:
+    """Time every course of every contender in turn.
 
     Args:
-        sessions: whose bundles to time.
-        rounds: how often each path is timed.
+        contenders: what to time.
+        rounds: how often each course is walked.
         warm_up: rounds that do not count.
+        meter: reads the energy beside the time.
         track: shows progress.
     """
-    frames = [_frame(session) for session in sessions]
-    kept: list[dict[tuple[str, int], list[float]]] = [{} for _ in sessions]
+    courses = {
+        (number, course): walk
+        for number, contender in enumerate(contenders)
+        for course, walk in contender.courses().items()
+    }
+    laps = interleaved(courses, rounds, warm_up, meter, track)
+    found = []
+    for number, contender in enumerate(contenders):
+        paths = tuple(laps[key] for key in courses if key[0] == number and key[1] != FULL)
+        shares = contender.shares if isinstance(contender, Paths) else ()
+        found.append(Timed(paths, laps[number, FULL], shares))
+    return found
+
+
+def interleaved(
+    courses: Mapping[Key, Callable[[], Lap]],
+    rounds: int,
+    warm_up: int = 10,
+    meter: Meter | None = None,
+    track: Track = silent,
+) -> dict[Key, Laps]:
+    """Walk every course once a round, every other round from the last to the first.
+
+    So each has either neighbour before it equally often, and none profits from its place.
+    """
+    kept: dict[Key, list[Lap]] = {key: [] for key in courses}
+    spent: dict[Key, list[float]] = {key: [] for key in courses}
+    order = list(courses)
     for number in track(range(warm_up + rounds), warm_up + rounds, "timing"):
-        for session, frame, times in zip(sessions, frames, kept, strict=True):
-            for key, spent in _round(session, frame).items():
-                if number >= warm_up:
-                    times.setdefault(key, []).append(spent)
-    return [_summary(session, times) for session, times in zip(sessions, kept, strict=True)]
+        for key in order if number % 2 == 0 else reversed(order):
+            before = meter.read() if meter else {}
+            lap = courses[key]()
+            if number >= warm_up:
+                kept[key].append(lap)
+                if meter:
+                    spent[key].append(meter.since(before))
+    return {key: _together(kept[key], spent[key]) for key in courses}
 
 
-def _round(session: Session, frame: np.ndarray) -> dict[tuple[str, int], float]:
-    """Time each path once; keys are the kind of time and the exit."""
-    engine, policy = session.engine, session.policy
-    size = session.bundle.manifest.model.size
-    times: dict[tuple[str, int], float] = {}
-    for last in range(len(session.points)):
-        start = time.perf_counter()
-        state = engine.begin(frame)
-        for index in range(last + 1):
-            state = engine.advance(index, state)
-            before = time.perf_counter()
-            reading = engine.read(index, state.beside(None, None))
-            read = time.perf_counter()
-            if index < last:
-                policy.stops(index, reading.scores)
-            decided = time.perf_counter()
-        engine.decode(reading.logits, size)
-        end = time.perf_counter()
-        times["path", last] = 1000 * (end - start)
-        times["read", last] = 1000 * (read - before)
-        times["decision", 0] = 1000 * (decided - read)
-        times["decode", 0] = 1000 * (end - decided)
-    times["full", 0] = _timed(lambda: session.full(frame))
-    return times
+def paired(theirs: Timed, ours: Timed) -> Spread:
+    """Divide their time of an image by ours, round by round."""
+    return Spread.of(theirs.rounds / ours.rounds)
 
 
-def _summary(session: Session, times: dict[tuple[str, int], list[float]]) -> PathTimes:
-    exits = range(len(session.points))
-    p50 = tuple(median(times["path", i]) for i in exits)
-    shares = [planned.share for planned in session.bundle.manifest.plan.exits]
-    return PathTimes(
-        points=session.points,
-        p50=p50,
-        p95=tuple(float(np.percentile(times["path", i], 95)) for i in exits),
-        read=tuple(median(times["read", i]) for i in exits),
-        decision=median(times["decision", 0]),
-        decode=median(times["decode", 0]),
-        full=median(times["full", 0]),
-        expected=float(np.dot(p50, shares)),
+def _together(laps: list[Lap], energies: list[float]) -> Laps:
+    def column(kind: str) -> Times:
+        return np.array([getattr(lap, kind) for lap in laps], dtype=np.float64)
+
+    return Laps(
+        total=column("total"),
+        read=column("read"),
+        decision=column("decision"),
+        decode=column("decode"),
+        energy_mj=float(np.mean(energies)) if energies else None,
     )
-
-
-def _frame(session: Session) -> np.ndarray:
-    """Make noise of the input size: forced paths take the same time whatever they see."""
-    size = session.bundle.manifest.model.size
-    return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-
-
-def _timed(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return 1000 * (time.perf_counter() - start)

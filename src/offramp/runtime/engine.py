@@ -1,12 +1,14 @@
 """The protocol of an engine: the one path of every network, on a bundle's graphs."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from offramp.core.bundle import EXIT_BEFORE, FRAME_BEFORE
+from offramp.core.errors import BadInput
 from offramp.data.images import Array
 
 
@@ -50,6 +52,41 @@ def on_grid(cells: Array, height: int, width: int) -> Array:
     rows = np.arange(height) * cells.shape[1] // height
     columns = np.arange(width) * cells.shape[2] // width
     return np.ascontiguousarray(cells[:, rows[:, None], columns[None, :]])
+
+
+def count_threads(threads: int | None) -> int:
+    """Take the number of threads that was asked for; absent: all cores that the process may use.
+
+    Raises:
+        BadInput: it is below 1.
+    """
+    if threads is not None and threads < 1:
+        raise BadInput("the number of threads", expected="1 or more", got=str(threads))
+    return threads or len(os.sched_getaffinity(0))
+
+
+def settle(engine: str, asked: str | None, planned: str, able: Sequence[str], why: str = "") -> str:
+    """Decide in which precision an engine computes a bundle.
+
+    Args:
+        engine: its name.
+        asked: the precision that was asked for; absent: the plan's if it is able to, else the
+            first that it is able to.
+        planned: the plan's.
+        able: the precisions in which it can compute this bundle here.
+        why: why it can do no other, and what helps.
+
+    Raises:
+        BadInput: it can compute in none, or not in the one that was asked for.
+    """
+    if asked in able or (asked is None and able):
+        return asked or (planned if planned in able else able[0])
+    raise BadInput(
+        f"the engine {engine} cannot compute this bundle in that precision here",
+        expected=" or ".join(able),
+        got=asked or planned,
+        repair=why,
+    )
 
 
 class Engine(Protocol):

@@ -49,6 +49,7 @@ def plan_of(trace: Trace, costs: Costs, setting: Setting, design: Design) -> Pla
         size=trace.size,
         images=len(trace.images),
         precision=trace.precision,
+        engine=trace.engine,
     )
     return expect(plan, trace, costs)
 

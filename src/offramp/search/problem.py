@@ -93,6 +93,7 @@ class Problem:
             size=trace.size,
             images=len(trace.images),
             precision=trace.precision,
+            engine=trace.engine,
         )
         return expect(raw, trace, self.costs)
 

@@ -25,6 +25,7 @@ class Tally:
         taken: how many frames stopped at each position.
         latency_ms: time of each answer.
         late: answers that came after the deadline.
+        dropped: frames of a live camera that came while another was answered.
     """
 
     frames: int = 0
@@ -32,6 +33,7 @@ class Tally:
     taken: Counter[str] = field(default_factory=Counter)
     latency_ms: list[float] = field(default_factory=list)
     late: int = 0
+    dropped: int = 0
 
 
 def run(
@@ -50,7 +52,7 @@ def run(
         sources: where frames come from; the outputs of each go to a folder of its own.
         out: folder of the outputs.
         save: what to write, of masks, overlay, jsonl and video; absent: masks and lines, and
-            an overlay video for videos, overlays for images.
+            an overlay video for videos, overlays for images; lines alone for live cameras.
         deadline_ms: what each answer may take at most; see `Session.segment`.
         track: shows progress.
 
@@ -62,8 +64,7 @@ def run(
             raise UnknownName("kind of output", kind, KINDS)
     tally = Tally()
     for source, name in zip(sources, _distinct([s.name for s in sources]), strict=True):
-        default = {"masks", "jsonl", "video"} if source.fps else {"masks", "jsonl", "overlay"}
-        kinds = default if save is None else set(save)
+        kinds = _usual(source) if save is None else set(save)
         if "video" in kinds and not source.fps:
             logger.warning("%s holds images: no overlay video is written of it", name)
         model = session.bundle.manifest.model
@@ -74,7 +75,15 @@ def run(
                 before = result if source.fps else None
                 _count(tally, frame, result, deadline_ms)
                 sink.write(frame, result)
+        tally.dropped += source.dropped
     return tally
+
+
+def _usual(source: Source) -> set[str]:
+    """Choose what is written of a source; of a live one, nothing that fills a disk unasked."""
+    if source.live:
+        return {"jsonl"}
+    return {"masks", "jsonl", "video" if source.fps else "overlay"}
 
 
 def _answer(

@@ -4,7 +4,7 @@ A source yields every frame that it promised, in order. One that cannot be read 
 without an image and with the reason, so that whoever counts frames misses none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,10 @@ from typing import Any, Protocol
 from offramp.core.errors import BadInput, DataFault
 from offramp.data.clips import VIDEO_SUFFIXES, load_av
 from offramp.data.images import SUFFIXES, Array, read_image
+from offramp.video.picture import Corrupt, Decoded, Picture, Still
+
+Pictures = Generator[Picture | Corrupt, None, None]
+"""Frames of a source, and faults in place of those that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,15 @@ class Source(Protocol):
         name: what its outputs are named after.
         total: how many frames are promised; 0 if unknown.
         fps: frames per second of a video; none for images.
+        live: whether frames come when they come, and those not taken in time are lost.
+        dropped: how many were lost so far.
     """
 
     name: str
     total: int
     fps: float | None
+    live: bool
+    dropped: int
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames once, in order."""
@@ -58,6 +66,8 @@ class Images:
     """
 
     fps: float | None = None
+    live = False
+    dropped = 0
 
     def __init__(self, name: str, files: list[Path]) -> None:
         self.name = name
@@ -72,6 +82,11 @@ class Images:
             except DataFault as error:
                 yield Frame(file.stem, None, fault=str(error))
 
+    def pictures(self) -> Pictures:
+        """Read one file after the other."""
+        for frame in self.frames():
+            yield Corrupt(frame.fault) if frame.image is None else Still(frame.image)
+
 
 class VideoFile:
     """A video file, decoded by PyAV.
@@ -83,6 +98,9 @@ class VideoFile:
         BadInput: the file cannot be opened, or holds no video.
         MissingExtra: PyAV is not installed.
     """
+
+    live = False
+    dropped = 0
 
     def __init__(self, file: Path) -> None:
         self.name = file.stem
@@ -98,6 +116,17 @@ class VideoFile:
         A packet that cannot be decoded comes as a frame without an image. Where the file ends
         before the frames that its header promises, one such frame tells how many are missing.
         """
+        for number, picture in enumerate(self.pictures()):
+            name = f"{number:06d}"
+            try:
+                if isinstance(picture, Corrupt):
+                    raise picture
+                yield Frame(name, picture.rgb(), picture.time_s)
+            except Corrupt as fault:
+                yield Frame(name, None, fault=str(fault))
+
+    def pictures(self) -> Pictures:
+        """Decode frame by frame, as `frames` does, and convert none."""
         av = load_av()
         number = 0
         fault = ""
@@ -108,27 +137,24 @@ class VideoFile:
             while True:
                 try:
                     decoded = next(packets).decode()
-                except StopIteration:
-                    break
-                except EOFError:
+                except (StopIteration, EOFError):
                     break
                 except av.FFmpegError as error:
                     if not _goes_on(error):
                         fault = f"{self.file}: reading stopped: {error}"
                         break
-                    yield Frame(f"{number:06d}", None, fault=f"{self.file}: {error}")
+                    yield Corrupt(f"{self.file}: {error}")
                     number += 1
                     continue
-                for picture in decoded:
-                    image = picture.to_ndarray(format="rgb24")
-                    yield Frame(f"{number:06d}", image, picture.time)
+                for frame in decoded:
+                    yield Decoded(frame)
                     number += 1
         if number < self.total or fault:
             missing = f"{self.file}: {number} of {self.total} promised frames could be read"
-            yield Frame(f"{number:06d}", None, fault=fault or missing)
+            yield Corrupt(fault or missing)
 
 
-def open_source(text: str) -> Source:
+def open_source(text: str) -> Images | VideoFile:
     """Open an image, a folder of images, or a video file.
 
     Raises:

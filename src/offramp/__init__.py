@@ -10,8 +10,12 @@
 Names load when they are first used: the run half works, and starts fast, without torch.
 """
 
+import os
 from importlib import import_module
 from typing import Any
+
+# ONNX Runtime's wheels send usage data to its makers, and heed only what is set before the import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

@@ -228,7 +228,7 @@ def test_a_step_that_takes_longer_than_ever_is_cancelled(
     assert engine.calls["advance 1"] == 1  # begun, for it should have taken 10 ms
     assert engine.calls["read 1"] == 0
     assert (result.exit, result.why) == (0, "deadline")
-    assert result.latency_ms <= 40
+    assert result.latency_ms <= 40 + 1e-6
     alone = session.segment(frames[0], deadline_ms=0)
     assert np.array_equal(result.labels, alone.labels)
 

@@ -25,7 +25,7 @@ def run(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the outputs.")],
     deadline_ms: Annotated[
-        float | None, typer.Option(help="Refine each answer until then.", min=0)
+        float | None, typer.Option(help="What each answer may take at most.", min=0)
     ] = None,
     save: Annotated[str | None, typer.Option(help="Of masks,overlay,jsonl,video.")] = None,
     engine: Engine = "onnxruntime",

@@ -117,8 +117,12 @@ def write_decoder(classes: int, file: Path) -> Graph:
     """Write the decoder: logits 1×C×h×w and size (int64: height, width) to labels uint8 1×H×W.
 
     The same arithmetic as `MultiExitNetwork.decode`: bilinear, pixel centres aligned, best class.
+    The best class is found by comparing one class after another: ONNX Runtime's arg-max over
+    channels takes half as long again as enlarging.
     """
-    shape = helper.make_tensor("leading", TensorProto.INT64, [2], [1, classes])
+    leading = helper.make_tensor("leading", TensorProto.INT64, [2], [1, classes])
+    first = helper.make_tensor("first", TensorProto.INT64, [1], [1])
+    numbers = [helper.make_tensor(f"k{k}", TensorProto.UINT8, [1], [k]) for k in range(classes)]
     nodes = [
         helper.make_node("Concat", ["leading", SIZE], ["sizes"], axis=0),
         helper.make_node(
@@ -128,19 +132,43 @@ def write_decoder(classes: int, file: Path) -> Graph:
             mode="linear",
             coordinate_transformation_mode="half_pixel",
         ),
-        helper.make_node("ArgMax", ["enlarged"], ["best"], axis=1, keepdims=0),
-        helper.make_node("Cast", ["best"], [LABELS], to=TensorProto.UINT8),
+        helper.make_node(
+            "Split", ["enlarged"], [f"c{k}" for k in range(classes)], axis=1, num_outputs=classes
+        ),
+        *_best_of(classes),
+        helper.make_node("Squeeze", [f"best{classes - 1}", "first"], [LABELS]),
     ]
     takes = [
         helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, [1, classes, None, None]),
         helper.make_tensor_value_info(SIZE, TensorProto.INT64, [2]),
     ]
     gives = [helper.make_tensor_value_info(LABELS, TensorProto.UINT8, [1, None, None])]
-    graph = helper.make_graph(nodes, "decoder", takes, gives, [shape])
+    graph = helper.make_graph(nodes, "decoder", takes, gives, [leading, first, *numbers])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
     onnx.checker.check_model(model)
     onnx.save(model, str(file))
     return Graph(file=file.name, takes=(LOGITS, SIZE), gives=(LABELS,))
+
+
+def _best_of(classes: int) -> list[onnx.NodeProto]:
+    """Compare class k with the largest logit before it, for every k from 1; ties go to the first.
+
+    The labels so far are `best0` to `bestK`, the largest logits `most0` to `mostK`.
+    """
+    nodes = [helper.make_node("Identity", ["c0"], ["most0"])]
+    if classes > 1:  # a single number: the first comparison spreads it
+        nodes.append(helper.make_node("Identity", ["k0"], ["best0"]))
+    else:
+        nodes.append(helper.make_node("Greater", ["c0", "c0"], ["over0"]))
+        nodes.append(helper.make_node("Where", ["over0", "k0", "k0"], ["best0"]))
+    for k in range(1, classes):
+        nodes += [
+            helper.make_node("Greater", [f"c{k}", f"most{k - 1}"], [f"over{k}"]),
+            helper.make_node("Where", [f"over{k}", f"k{k}", f"best{k - 1}"], [f"best{k}"]),
+        ]
+        if k + 1 < classes:
+            nodes.append(helper.make_node("Max", [f"most{k - 1}", f"c{k}"], [f"most{k}"]))
+    return nodes
 
 
 def write_module(

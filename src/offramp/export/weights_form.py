@@ -52,6 +52,7 @@ def write_weights(network: MultiExitNetwork, manifest: Manifest, folder: Path) -
         ) from error
     told = {} if judged is None else {AUXILIARIES: json.dumps(judged)}
     save_model(rebuilt, str(folder / WEIGHTS), metadata=told)
+    (folder / WEIGHTS).chmod(0o644)  # safetensors lets nobody else read it
     return {"weights": WEIGHTS}
 
 

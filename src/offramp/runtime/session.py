@@ -16,6 +16,7 @@ from offramp.policies.policy import Policy, RulePolicy
 from offramp.runtime.engine import Engine, OutOfTime, Reading, State
 from offramp.runtime.engines import check_engine, open_engine
 from offramp.runtime.pace import Pace
+from offramp.runtime.sound import check_answers
 
 STEP_SHARE, DECODE_SHARE = 0.9, 0.99
 """How sure it shall be that a step, or decoding, ends in time before it is begun. A step that takes
@@ -79,6 +80,7 @@ class Session:
         self.engine: Engine = open_engine(engine, self.bundle, threads, precision)
         plan = self.bundle.manifest.plan
         check_precision(plan, self.engine)
+        check_answers(self.engine, self.bundle.manifest)
         self.points = tuple(planned.point for planned in plan.exits)
         self.policy: Policy = policy or RulePolicy.of(plan)
         self._size = self.bundle.manifest.model.size

@@ -96,7 +96,7 @@ def _of_class(said: Prediction, label: int) -> Tensor:
 def _enlarged(spec: ScoreSpec, logits: Tensor, context: Context) -> Prediction:
     if context.size is None:
         raise _lacking(spec, "height and width of the network's input", "size")
-    stride = max(1, round(context.size[0] / logits.shape[-2]))
+    stride = max(1, round(context.size[0] / int(logits.shape[-2])))
     larger = F.interpolate(logits, size=context.size, mode="bilinear", align_corners=False)
     return Prediction(larger, stride)
 

@@ -4,20 +4,20 @@ Bundles are timed in turn, round after round, so that what disturbs the machine 
 alike. A time is that of `offramp bench`: from the frame at the network's size to its labels.
 """
 
-import os
 import platform
 import time
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from offramp.core.errors import BadInput
 from offramp.core.files import read_json
 from offramp.core.model import Size
 from offramp.core.progress import Track, silent
 from offramp.core.spec import Spec
+from offramp.runtime.machine import describe_machine
 from offramp.runtime.ort import share_pool
 from offramp.runtime.session import Session
 from offramp.tuning.candidate import Latency
@@ -80,14 +80,11 @@ class Latencies(Spec):
 def conditions(threads: int | None) -> dict[str, str]:
     """Say what times the candidates, and where: engine, versions, threads, machine, frequency."""
     return {
-        "engine": f"onnxruntime {onnxruntime.__version__}",
+        "engine": f"onnxruntime {version('onnxruntime')}",
         "python": platform.python_version(),
         "threads": str(share_pool(threads)),
         "host": platform.node(),
-        "machine": platform.machine(),
-        "processor": _first("/proc/cpuinfo", "model name") or platform.processor() or "unknown",
-        "cores": str(len(os.sched_getaffinity(0))),
-        "frequency": _frequency(),
+        **describe_machine(),
     }
 
 
@@ -154,21 +151,3 @@ def _path(session: Session, frame: np.ndarray, last: int) -> float:
 def _noise(size: Size) -> np.ndarray:
     """Make a frame: a forced path takes the same time whatever it sees."""
     return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-
-
-def _frequency() -> str:
-    """Read the processor's frequency in MHz, and who governs it, where the system tells."""
-    folder = Path("/sys/devices/system/cpu/cpu0/cpufreq")
-    try:
-        now = int((folder / "scaling_cur_freq").read_text()) // 1000
-        return f"{now} MHz, {(folder / 'scaling_governor').read_text().strip()}"
-    except (OSError, ValueError):
-        told = _first("/proc/cpuinfo", "cpu MHz")
-        return f"{float(told):.0f} MHz" if told else "unknown"
-
-
-def _first(path: str, key: str) -> str:
-    """Find the first value of a key in a file of "key : value" lines; "" where there is none."""
-    file = Path(path)
-    lines = file.read_text().splitlines() if file.is_file() else []
-    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith(key)), "")

@@ -32,7 +32,7 @@ from offramp.video.camera import CameraSpec
 from offramp.video.counts import Ledger, Statistics
 from offramp.video.desk import Desk
 from offramp.video.events import Board, Event, Subscription
-from offramp.video.feed import Feed, Monitor, Opener, Reading, Watched, cameras, floor_of
+from offramp.video.feed import CameraLike, Feed, Monitor, Opener, Watched, cameras, floor_of
 from offramp.video.predict import Predictor
 from offramp.video.scheduler import Scheduler
 from offramp.video.walk import Runner
@@ -280,7 +280,7 @@ class Analytics:
         self._board.publish(told.of_state(_camera(feed).status()))
 
 
-def _camera(feed: Feed) -> Reading:
+def _camera(feed: Feed) -> CameraLike:
     assert feed.camera is not None
     return feed.camera
 

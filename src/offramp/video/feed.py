@@ -12,7 +12,7 @@ from offramp.video.counts import Counts, Ledger
 from offramp.video.walk import Anchor
 
 
-class Reading(Protocol):
+class CameraLike(Protocol):
     """What is asked of a camera; `video.camera.Camera` is one."""
 
     def start(self) -> None:
@@ -40,7 +40,7 @@ class Reading(Protocol):
         ...
 
 
-Opener = Callable[[CameraSpec, Callable[[], None], Callable[[], None]], Reading]
+Opener = Callable[[CameraSpec, Callable[[], None], Callable[[], None]], CameraLike]
 """Makes a camera that calls the first function when a frame is there, and the second when its
 state has changed."""
 
@@ -131,7 +131,7 @@ class Feed:
     ledger: Ledger
     since: float
     cap: int
-    camera: Reading | None = None
+    camera: CameraLike | None = None
     latest: Answer | None = None
     cells: Array | None = None
     anchor: Anchor | None = None

@@ -43,6 +43,7 @@ MATRIX = {
     "POST /api/segment": "operator",
     "POST /api/cameras/{name}/pause": "operator",
     "POST /api/cameras/{name}/resume": "operator",
+    "POST /api/cameras/{name}/reopen": "operator",
     "POST /api/cameras": "admin",
     "DELETE /api/cameras/{name}": "admin",
     "POST /api/reload": "admin",

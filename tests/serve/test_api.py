@@ -169,6 +169,9 @@ def test_a_camera_comes_rests_is_looked_at_and_goes(
     assert decoded(painted.content).format == "JPEG"
     assert client.post("/api/cameras/line1/pause").json()["status"]["state"] == "paused"
     assert client.post("/api/cameras/line1/resume").json()["status"]["state"] == "running"
+    assert client.post("/api/cameras/line1/reopen").json()["floor"] == 0
+    assert client.post("/api/cameras/line2/reopen").status_code == 404
+    assert 'offramp_first_exit{camera="line1"} 0.0' in client.get("/metrics").text
     (told,) = client.get("/api/cameras").json()
     assert told["counts"]["answered"] == 1
     assert told["status"]["counters"]["decoded"] == 1

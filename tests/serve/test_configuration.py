@@ -189,3 +189,15 @@ def test_an_unknown_engine_is_told(tmp_path: Path) -> None:
 def test_names_of_models_are_made_of_folders() -> None:
     for folder, name in (("a b.offramp", "a-b"), ("x.offramp", "x"), ("räume", "r-ume")):
         assert Configuration(bundle=Path(folder)).model == name
+
+
+def test_monitoring_is_told_in_whole(tmp_path: Path) -> None:
+    told = {"bundle": tmp_path, "shadow": 0.1, "max_disagreement": 0.05, "keep_frames": tmp_path}
+    assert read_configuration(None, told).max_disagreement == 0.05
+    for missing, word in (
+        ("shadow", "max_disagreement needs"),
+        ("max_disagreement", "keep_frames"),
+    ):
+        rest = {key: value for key, value in told.items() if key != missing}
+        with pytest.raises(BadInput, match=word):
+            read_configuration(None, rest)

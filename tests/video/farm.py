@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -99,14 +100,17 @@ class Farm:
         return time.perf_counter()
 
 
-def write_clip(video: Path, file: Path, size: tuple[int, int], fps: int, frames: int = 300) -> Path:
-    """Make of the beginning of a video a clip that a farm can show.
+def write_clip(
+    video: Path, file: Path, size: tuple[int, int], fps: int, first: int = 0, frames: int = 300
+) -> Path:
+    """Make of a part of a video a clip that a farm can show.
 
     Args:
         video: anything that PyAV reads.
         file: where the clip goes.
         size: width and height of its frames in pixels.
         fps: what the clip will be shown at.
+        first: the frame of the video that it begins with.
         frames: how many it has at most.
     """
     import av
@@ -120,9 +124,7 @@ def write_clip(video: Path, file: Path, size: tuple[int, int], fps: int, frames:
             "tune": "zerolatency",
             "x264-params": f"aud=1:keyint={fps}:bframes=0:scenecut=0",
         }
-        for number, frame in enumerate(source.decode(video=0)):
-            if number == frames:
-                break
+        for frame in islice(source.decode(video=0), first, first + frames):
             picture = frame.reformat(*size, "yuv420p")
             picture.pts = None
             out.mux(stream.encode(picture))

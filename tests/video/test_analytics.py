@@ -17,6 +17,7 @@ from offramp.video.answer import Answer, Overloaded, TooLate, Unanswered
 from offramp.video.camera import CameraSpec
 from offramp.video.counts import BOUNDS_MS, Counts
 from offramp.video.events import Event
+from offramp.video.monitor import Alarm, ShadowMonitor
 from tests.video.fakes import POISON, Cameras, Clock, FakeEngine, fake_bundle, frame
 
 WAIT_S = 20.0
@@ -400,6 +401,12 @@ class Watcher:
     def floor(self, camera: str) -> int | None:
         return self._floor
 
+    def watch(self, camera: str) -> None:
+        return None
+
+    def reset(self, camera: str) -> None:
+        self._floor = None
+
 
 def test_a_share_of_the_answers_is_compared_with_the_end(bench: Any) -> None:
     watcher = Watcher()
@@ -422,6 +429,35 @@ def test_a_monitor_can_forbid_the_first_exits(bench: Any) -> None:
     b.analytics.add(spec("hall"))
     b.push("hall", frame(1, 0))
     assert b.event("answer").payload["exit"] == 1
+
+
+def test_a_drift_closes_an_exit_until_somebody_opens_it_again(bench: Any) -> None:
+    alarms: list[Alarm] = []
+    heard = threading.Semaphore(0)
+
+    class Heard(ShadowMonitor):
+        def note(self, camera: str, loss: float, image: Array) -> None:
+            super().note(camera, loss, image)
+            heard.release()
+
+    b = bench(shadow=1.0, monitor=Heard(3, 0.05, delta=0.3, on_alarm=alarms.append))
+    b.analytics.add(spec("hall"))
+    taken = []
+    while not alarms and len(taken) < 100:
+        b.push("hall", frame(1, 0))
+        taken.append(b.event("answer").payload["exit"])
+        assert heard.acquire(timeout=WAIT_S)
+    assert set(taken) == {0}
+    assert [(alarm.camera, alarm.floor) for alarm in alarms] == [("hall", 1)]
+    (watched,) = b.analytics.cameras()
+    assert watched.floor == 1
+    assert watched.monitored.mean == pytest.approx(0.25)
+    assert watched.monitored.alarms == 1
+    b.push("hall", frame(1, 0))
+    assert b.event("answer").payload["exit"] == 1
+    b.analytics.reopen("hall")
+    b.push("hall", frame(1, 0))
+    assert b.event("answer").payload["exit"] == 0
 
 
 def test_without_exits_every_answer_is_the_full_networks(bench: Any) -> None:

@@ -30,6 +30,9 @@ class Backend(Protocol):
     def resume(self, name: str) -> None:
         """Go on with it; UnknownName as above."""
 
+    def reopen(self, name: str) -> None:
+        """Let all exits answer it again that a monitor has closed; UnknownName as above."""
+
     def cameras(self) -> tuple[Any, ...]:
         """Tell of every camera: records with `spec`, `status`, `counts` and more."""
 

@@ -62,6 +62,13 @@ async def resume(request: Request, name: str) -> dict[str, Any]:
     return _told(service, name)
 
 
+async def reopen(request: Request, name: str) -> dict[str, Any]:
+    """Let all exits answer a camera again that were closed when its answers drifted."""
+    service = serving(request)
+    await service.work(lambda: service.backend.reopen(name))
+    return _told(service, name)
+
+
 async def snapshot(
     request: Request,
     name: str,

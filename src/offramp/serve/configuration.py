@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from offramp.core.errors import BadInput
 from offramp.core.spec import Spec, parse_yaml
@@ -65,6 +65,9 @@ class Configuration(Spec):
         skip_same: return a camera's previous answer where its first exit agrees with it by at
             least this share; absent: never.
         shadow: share of a camera's frames that also run to the last exit, for monitoring.
+        max_disagreement: mean share of pixels in which an early answer may differ from the last
+            exit's; beyond it a camera's first exits are closed one by one. Absent: none is.
+        keep_frames: folder for frames that differ by more, to calibrate again on; absent: nowhere.
     """
 
     bundle: Path
@@ -83,6 +86,8 @@ class Configuration(Spec):
     limits: Limits = Limits()
     skip_same: float | None = Field(default=None, gt=0, le=1)
     shadow: float = Field(default=0.0, ge=0, le=1)
+    max_disagreement: float | None = Field(default=None, gt=0, lt=1)
+    keep_frames: Path | None = None
 
     @field_validator("cameras")
     @classmethod
@@ -92,6 +97,14 @@ class Configuration(Spec):
         if twice is not None:
             raise ValueError(f"two cameras are named '{twice}'")
         return cameras
+
+    @model_validator(mode="after")
+    def _monitoring_is_whole(self) -> "Configuration":
+        if self.max_disagreement is not None and not self.shadow:
+            raise ValueError("max_disagreement needs a shadow above 0: nothing is compared else")
+        if self.keep_frames is not None and self.max_disagreement is None:
+            raise ValueError("keep_frames needs max_disagreement: what shall be kept?")
+        return self
 
     @property
     def guard(self) -> Guard:
@@ -185,7 +198,7 @@ def _read(file: Path) -> dict[str, Any]:
     value = parse_yaml(text, str(file))
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise BadInput(f"{file} is not a configuration", expected="keys and values")
-    for key in ("bundle", "tokens", "certificate", "key"):
+    for key in ("bundle", "tokens", "certificate", "key", "keep_frames"):
         if isinstance(value.get(key), str):
             value[key] = file.parent / value[key]
     return value

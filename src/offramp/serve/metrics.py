@@ -97,7 +97,9 @@ class Counters(Collector):
         counts = {**statistics.cameras, REQUESTS: statistics.requests}
         yield from _answers(counts, statistics.points)
         yield from _frames(counts)
-        yield from _readers(self._service.backend.cameras())
+        cameras = self._service.backend.cameras()
+        yield from _readers(cameras)
+        yield from _monitored(cameras)
 
 
 def _machine(statistics: Statistics) -> Iterator[Metric]:
@@ -169,6 +171,31 @@ def _readers(cameras: Iterable[Any]) -> Iterator[Metric]:
             metric.add_metric([name], getattr(status.counters, field))
     yield state
     yield from seen.values()
+
+
+def _monitored(cameras: Iterable[Any]) -> Iterator[Metric]:
+    """Tell how far early answers are from the last exit's, of cameras that are compared."""
+    disagreement = GaugeMetricFamily(
+        "offramp_disagreement",
+        "Share of pixels in which compared answers differ: its mean, and an upper bound of that.",
+        labels=["camera", "value"],
+    )
+    alarms = CounterMetricFamily(
+        "offramp_drift_alarms", "Exits closed because answers had drifted.", labels=["camera"]
+    )
+    floor = GaugeMetricFamily(
+        "offramp_first_exit", "The first exit that may answer.", labels=["camera"]
+    )
+    for watched in cameras:
+        name, known = watched.spec.name, watched.monitored
+        floor.add_metric([name], watched.floor)
+        if known is not None:
+            disagreement.add_metric([name, "mean"], known.mean)
+            disagreement.add_metric([name, "upper"], known.upper)
+            alarms.add_metric([name], known.alarms)
+    yield disagreement
+    yield alarms
+    yield floor
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:

@@ -106,6 +106,7 @@ WAYS: tuple[Way, ...] = (
     Way("DELETE", _CAMERA, "admin", cameras.remove, status=204),
     Way("POST", f"{_CAMERA}/pause", "operator", cameras.pause),
     Way("POST", f"{_CAMERA}/resume", "operator", cameras.resume),
+    Way("POST", f"{_CAMERA}/reopen", "operator", cameras.reopen),
     Way("GET", f"{_CAMERA}/snapshot", "viewer", cameras.snapshot, gives=_IMAGE),
     Way("GET", f"{_CAMERA}/overlay", "viewer", streams.pictures, gives="multipart/x-mixed-replace"),
     Way("GET", "/api/events", "viewer", streams.events, gives=_EVENTS),

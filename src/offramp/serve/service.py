@@ -198,15 +198,25 @@ def open_service(
         MissingExtra: a library is not installed.
     """
     from offramp.video.analytics import Analytics
+    from offramp.video.monitor import ShadowMonitor
+    from offramp.video.told import of_drift
 
     tokens = read_tokens(configuration.tokens)
     configuration.check_exposure(len(tokens))
     bundle = Bundle.open(configuration.bundle)
+    monitor = None
+    if configuration.shadow:
+        plan = bundle.manifest.plan
+        limit, folder = configuration.max_disagreement, configuration.keep_frames
+        monitor = ShadowMonitor(len(plan.exits), limit, folder=folder)
     backend = Analytics(
         bundle,
         configuration.engine,
         workers=configuration.workers,
         skip_same=configuration.skip_same,
         shadow=configuration.shadow,
+        monitor=monitor,
     )
+    if monitor is not None:
+        monitor.on_alarm = lambda alarm: backend.publish(of_drift(alarm))
     return Service(configuration, bundle.manifest.model, backend.points, backend, tokens, reread)

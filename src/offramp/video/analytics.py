@@ -33,6 +33,7 @@ from offramp.video.counts import Ledger, Statistics
 from offramp.video.desk import Desk
 from offramp.video.events import Board, Event, Subscription
 from offramp.video.feed import CameraLike, Feed, Monitor, Opener, Watched, cameras, floor_of
+from offramp.video.monitor import Watch
 from offramp.video.predict import Predictor
 from offramp.video.scheduler import Scheduler
 from offramp.video.walk import Runner
@@ -95,6 +96,7 @@ class Analytics:
         exits = len(manifest.segments)
         planned = tuple(planned.point for planned in manifest.plan.exits)
         self.points = (*planned, *(["end"] if exits > len(planned) else []))
+        self.monitor = monitor
         self._clock = clock
         self._open_camera = open_camera or cameras(clock)
         self._board = Board()
@@ -214,9 +216,15 @@ class Analytics:
         with self._changed:
             now, level = self._clock(), self._desk.ladder.level
             return tuple(
-                feed.watched(one, level, self._desk.floor(feed), now)
+                feed.watched(one, level, self._desk.floor(feed), self._watch(feed), now)
                 for feed, one in zip(feeds, status, strict=True)
             )
+
+    def reopen(self, name: str) -> None:
+        """Let all exits answer a camera again that the monitor has closed; see `remove`."""
+        self._feed(name)
+        if self.monitor is not None:
+            self.monitor.reset(name)
 
     def latest(self, name: str) -> Answer | None:
         """Give the answer to a camera's newest frame that has one; see `remove` for errors."""
@@ -259,6 +267,9 @@ class Analytics:
         """Give all counters at this moment."""
         with self._changed:
             return self._desk.statistics(self.engine.label, self._clock())
+
+    def _watch(self, feed: Feed) -> Watch | None:
+        return None if self.monitor is None else self.monitor.watch(feed.spec.name)
 
     def _feed(self, name: str) -> Feed:
         with self._changed:

@@ -9,6 +9,7 @@ from offramp.data.images import Array
 from offramp.video.answer import Answer
 from offramp.video.camera import Camera, CameraSpec, CameraStatus, Shot
 from offramp.video.counts import Counts, Ledger
+from offramp.video.monitor import Watch
 from offramp.video.walk import Anchor
 
 
@@ -72,6 +73,14 @@ class Monitor(Protocol):
         """Name the first exit that may still answer this camera; none: any."""
         ...
 
+    def watch(self, camera: str) -> Watch | None:
+        """Tell what is known of a camera; none if nothing was compared."""
+        ...
+
+    def reset(self, camera: str) -> None:
+        """Forget a camera, and let all its exits answer again."""
+        ...
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -90,6 +99,7 @@ class Watched:
         p95_ms: 95th percentile of the same.
         agreement: share of pixels on which compared answers and the last exit agree; none if
             nothing was compared.
+        monitored: what the monitor knows; none without one, or if nothing was compared.
     """
 
     spec: CameraSpec
@@ -103,6 +113,7 @@ class Watched:
     p50_ms: float | None
     p95_ms: float | None
     agreement: float | None
+    monitored: Watch | None = None
 
 
 @dataclass(eq=False)
@@ -139,7 +150,9 @@ class Feed:
     fps: float = 0.0
     counted: int = 0
 
-    def watched(self, status: CameraStatus, level: int, floor: int, now: float) -> Watched:
+    def watched(
+        self, status: CameraStatus, level: int, floor: int, monitored: Watch | None, now: float
+    ) -> Watched:
         """Freeze the camera's state."""
         latency = self.ledger.latency_ms()
         return Watched(
@@ -154,6 +167,7 @@ class Feed:
             p50_ms=latency[0] if latency else None,
             p95_ms=latency[1] if latency else None,
             agreement=self.ledger.agreement(),
+            monitored=monitored,
         )
 
 

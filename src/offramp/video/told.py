@@ -6,6 +6,7 @@ from offramp.video.answer import Answer
 from offramp.video.camera import CameraStatus
 from offramp.video.events import Event
 from offramp.video.ladder import Change
+from offramp.video.monitor import Alarm
 
 
 def of_answer(answer: Answer, area: Sequence[float] | None, names: Sequence[str]) -> Event:
@@ -50,6 +51,12 @@ def of_level(change: Change) -> Event:
         "reason": change.reason,
     }
     return Event("level", "", payload)
+
+
+def of_drift(alarm: Alarm) -> Event:
+    """Tell that a camera's early answers have drifted from the last exit's."""
+    payload = {"alarm": "drift", "floor": alarm.floor, "disagreement": alarm.mean}
+    return Event("alarm", alarm.camera, payload)
 
 
 def of_overload(change: Change) -> Event:

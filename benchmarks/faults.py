@@ -1,0 +1,263 @@
+"""How soon is a camera's fault noticed, how soon is it back, and do other cameras feel it?
+
+Two of GStreamer's RTSP servers on this machine are farms of cameras, `offramp serve` watches both.
+The cameras of one farm are hurt in every way below, round after round; those of the other are not:
+
+    python benchmarks/faults.py BUNDLE [--video FILE] [--rounds 3] [--hold 10]
+
+| fault | what happens | what ends it |
+|---|---|---|
+| kill | the server of the cameras is killed | it is started again |
+| freeze | it is stopped, its connections stay open | it goes on |
+| size | it is killed | it is started again and sends frames of another size |
+| flip | one byte in a hundred of one camera is spoilt | no more |
+| cut | one camera's connections are closed | they can be opened again at once |
+| hold | one camera's bytes are held back, its connections stay open | no more |
+
+Noticed is a fault when the camera is told to be anything but running, or damaged frames are counted.
+A camera is back when it runs and three more of its frames were answered. Wanted: noticed within
+3 s, back within 5 s, others' frame rate within 5 % of what it was before.
+Needs /usr/bin/python3 with GStreamer's bindings; see tests/video/rtsp_farm.py.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from machine import save
+from served import Served
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from tests.video.farm import Farm, write_clip
+from tests.video.proxy import Proxy
+
+SIZES = ("640x360", "320x192")
+FPS = 10
+EVERY_S = 0.05
+LONGEST_S = 45.0
+GOALS = {"noticed_s": 3.0, "back_s": 5.0, "others": 0.05}
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What is seen of a camera at one moment."""
+
+    state: str
+    decoded: int
+    corrupt: int
+    answered: int
+    size: tuple[int, int] | None
+
+
+Sample = tuple[float, dict[str, Camera]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A way to hurt cameras.
+
+    Attributes:
+        cameras: which are hurt.
+        begin: hurts them; gives the time.
+        end: ends that; gives the time.
+        lasts: whether it goes on until it is ended.
+    """
+
+    cameras: tuple[str, ...]
+    begin: Callable[[], float]
+    end: Callable[[], float]
+    lasts: bool = True
+
+
+def main() -> None:
+    """Hurt, watch, save, and print the table."""
+    told = _arguments()
+    found: dict[str, list[dict[str, Any]]] = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        farm = stack.enter_context(Farm("--cameras", 3, "--size", SIZES[0], "--fps", FPS))
+        other, paths = _others(told, folder)
+        stack.enter_context(other)
+        proxy = stack.enter_context(Proxy(farm.port))
+        hurt = {"a": farm.url("cam0"), "b": farm.url("cam1")}
+        hurt["wire"] = f"rtsp://127.0.0.1:{proxy.port}/cam2"
+        others = {f"other{n}": other.url(path) for n, path in enumerate(paths)}
+        served = stack.enter_context(Served(told.bundle, {**hurt, **others}, folder))
+        served.await_states("running")
+        faults = _faults(farm, proxy, tuple(hurt))
+        for number in range(told.rounds):
+            for name in told.faults:
+                row = _suffer(served, faults[name], tuple(others), told.hold)
+                found.setdefault(name, []).append(row)
+                print(f"round {number + 1}: {name}: {row}", flush=True)
+    save(told.out / f"{told.name}.json", {"goals": GOALS, "faults": found}, "av")
+    print(_table(found))
+
+
+def _arguments() -> argparse.Namespace:
+    names = ("kill", "freeze", "size", "flip", "cut", "hold")
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("bundle", type=Path)
+    arguments.add_argument("--video", type=Path, help="shown by the cameras that are not hurt")
+    arguments.add_argument("--others", type=int, default=3, help="cameras that are not hurt")
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--hold", type=float, default=10, help="seconds that a fault lasts")
+    arguments.add_argument("--faults", nargs="+", default=names, choices=names)
+    arguments.add_argument("--name", default="faults", help="of the result file")
+    arguments.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    told = arguments.parse_args()
+    told.out.mkdir(exist_ok=True)
+    return told
+
+
+def _others(told: argparse.Namespace, folder: Path) -> tuple[Farm, list[str]]:
+    """Set up the farm that nothing happens to, and name its streams."""
+    if told.video is None:
+        farm = Farm("--cameras", told.others, "--size", SIZES[0], "--fps", FPS)
+        return farm, [f"cam{n}" for n in range(told.others)]
+    clip = write_clip(told.video, folder / "clip.h264", (640, 360), FPS)
+    farm = Farm("--cameras", 0, "--fps", FPS, *[clip] * told.others)
+    return farm, [f"clip{n}" for n in range(told.others)]
+
+
+def _faults(farm: Farm, proxy: Proxy, cameras: tuple[str, ...]) -> dict[str, Fault]:
+    sizes = list(SIZES)
+
+    def other_size() -> float:
+        sizes.reverse()
+        return farm.start("--cameras", 3, "--size", sizes[0], "--fps", FPS)
+
+    wire = cameras[-1:]
+
+    def clean() -> float:
+        return proxy.set("clean")
+
+    return {
+        "kill": Fault(cameras, farm.kill, farm.start),
+        "freeze": Fault(cameras, farm.freeze, farm.thaw),
+        "size": Fault(cameras, farm.kill, other_size),
+        "flip": Fault(wire, lambda: proxy.set("flip"), clean),
+        "cut": Fault(wire, proxy.cut, time.perf_counter, lasts=False),
+        "hold": Fault(wire, lambda: proxy.set("hold"), clean),
+    }
+
+
+def _suffer(
+    served: Served, fault: Fault, others: Sequence[str], hold_s: float
+) -> dict[str, Any]:
+    """Watch before, during and after one fault."""
+    calm = list(_samples(served, lambda _: False, hold_s + GOALS["back_s"]))
+    begun = fault.begin()
+    samples = list(_samples(served, lambda _: False, hold_s if fault.lasts else 0.0))
+    ended = fault.end()
+    start = samples[-1] if fault.lasts else calm[-1]
+    target = {name: start[1][name].answered + 3 for name in fault.cameras}
+    if fault.lasts:
+        # What is answered by then came before the end, or nearly so.
+        target = {name: _seen(served)[name].answered + 3 for name in fault.cameras}
+
+    def back(sample: Sample) -> bool:
+        return all(_back(sample[1][name], target[name]) for name in fault.cameras)
+
+    samples += _samples(served, back, LONGEST_S)
+    before = {name: calm[-1][1][name].corrupt for name in fault.cameras}
+    noticed = {
+        name: _first(samples, lambda one, name=name: _hurt(one[name], before[name]))
+        for name in fault.cameras
+    }
+    returned = {
+        name: _first(
+            [one for one in samples if one[0] > ended],
+            lambda one, name=name: _back(one[name], target[name]),
+        )
+        for name in fault.cameras
+    }
+    rates = [_rate(part, others) for part in (calm, samples)]
+    return {
+        "noticed_s": _since(begun, noticed.values()),
+        "back_s": _since(ended, returned.values()),
+        "others_decoded": rates[1][0] / rates[0][0],
+        "others_answered": rates[1][1] / rates[0][1],
+        "sizes": sorted({str(samples[-1][1][name].size) for name in fault.cameras}),
+    }
+
+
+def _samples(
+    served: Served, over: Callable[[Sample], bool], seconds: float
+) -> Iterable[Sample]:
+    """Look at all cameras, again and again; once at least."""
+    end = time.perf_counter() + seconds
+    while True:
+        cameras = _seen(served)
+        sample = (time.perf_counter(), cameras)
+        yield sample
+        if over(sample) or sample[0] >= end:
+            return
+        time.sleep(EVERY_S)
+
+
+def _seen(served: Served) -> dict[str, Camera]:
+    told = {}
+    for one in served.ask("/api/cameras"):
+        status = one["status"]
+        told[one["spec"]["name"]] = Camera(
+            state=status["state"],
+            decoded=status["counters"]["decoded"],
+            corrupt=status["counters"]["corrupt"],
+            answered=one["counts"]["answered"],
+            size=tuple(status["size"]) if status["size"] else None,
+        )
+    return told
+
+
+def _hurt(camera: Camera, corrupt: int) -> bool:
+    return camera.state != "running" or camera.corrupt > corrupt
+
+
+def _back(camera: Camera, answered: int) -> bool:
+    return camera.state == "running" and camera.answered >= answered
+
+
+def _first(
+    samples: Sequence[Sample], holds: Callable[[dict[str, Camera]], bool]
+) -> float | None:
+    return next((at for at, cameras in samples if holds(cameras)), None)
+
+
+def _since(start: float, times: Iterable[float | None]) -> float | None:
+    """Tell how long the last camera took; none if one never did."""
+    known = list(times)
+    return None if None in known else max(at - start for at in known if at is not None)
+
+
+def _rate(samples: Sequence[Sample], cameras: Sequence[str]) -> tuple[float, float]:
+    """Tell how many frames a second were decoded and answered."""
+    (start, first), (end, last) = samples[0], samples[-1]
+    decoded = sum(last[name].decoded - first[name].decoded for name in cameras)
+    answered = sum(last[name].answered - first[name].answered for name in cameras)
+    return decoded / (end - start), answered / (end - start)
+
+
+def _table(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Lay the worst of all rounds out."""
+    lines = ["| fault | noticed | back | others: sent | others: answered |", "|---" * 5 + "|"]
+    for name, rows in found.items():
+        times = [[row[key] for row in rows] for key in ("noticed_s", "back_s")]
+        worst = ["never" if None in some else f"{max(some):.2f} s" for some in times]
+        shares = [
+            f"{min(some):.3f} to {max(some):.3f}"
+            for some in ([row[f"others_{key}"] for row in rows] for key in ("decoded", "answered"))
+        ]
+        lines.append("| " + " | ".join([name, *worst, *shares]) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

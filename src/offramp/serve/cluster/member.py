@@ -206,7 +206,9 @@ class Member:
 
     def _known(self, name: str, known: bool) -> None:
         if not known:
-            raise UnknownName("camera", name[:64], [watched.spec.name for watched in self.cameras()])
+            raise UnknownName(
+                "camera", name[:64], [watched.spec.name for watched in self.cameras()]
+            )
         self.beat()
 
     def _here(self) -> list[str]:

@@ -102,6 +102,8 @@ class _Remote:
             response = self._connection.getresponse()
             if response.status == 200:
                 for event in events(iter(response.readline, b"")):
+                    if self._closed:
+                        break
                     self._board.publish(event)
         except (OSError, HTTPException, ValueError, AttributeError) as error:
             if not self._closed:

@@ -133,10 +133,10 @@ def app(service: Service) -> FastAPI:
 
 
 @contextmanager
-def live(service: Service) -> Iterator[Server]:
-    """Serve at a free port, from a thread."""
+def live(service: Service, port: int = 0) -> Iterator[Server]:
+    """Serve at a free port, or at this one, from a thread."""
     server = Server(service)
-    server.config.port = 0
+    server.config.port = port
     started = threading.Event()
     startup = server.startup
 

@@ -164,7 +164,7 @@ class Session:
 
     def _last_moment(self, start: float, image: Array, deadline_ms: float) -> float:
         """Say when decoding must begin at the latest."""
-        reserve = self._pace.expect(("decode", *image.shape[:2]), DECODE_SHARE)
+        reserve = self._pace.expect(_decoding(*image.shape[:2]), DECODE_SHARE)
         return start + deadline_ms / 1000 - reserve
 
     def _step(
@@ -215,7 +215,7 @@ class Session:
         height, width = image.shape[:2]
         labels = self.engine.decode(reading.logits, (height, width))
         now = self._clock()
-        self._pace.note(("decode", height, width), now - begun)
+        self._pace.note(_decoding(height, width), now - begun)
         point = self.points[index] if index < len(self.points) else "end"
         return Result(labels, index, point, tuple(scores), 1000 * (now - start), why, reading.cells)
 
@@ -227,6 +227,11 @@ class Session:
             for _ in self.refine(blank):
                 pass
         self.full(blank)
+
+
+def _decoding(height: int, width: int) -> tuple[str, int]:
+    """Name the decoding of frames of about this size: up to twice as many pixels."""
+    return "decode", (height * width).bit_length()
 
 
 def check_precision(plan: Plan, engine: Engine) -> None:

@@ -10,7 +10,7 @@ from offramp.core.errors import BadInput, UnknownName
 from offramp.data.colour import overlay
 from offramp.serve.configuration import camera_of
 from offramp.serve.inference import body_of, serving
-from offramp.serve.pictures import encode_image, encode_mask
+from offramp.serve.pictures import encode_image, encode_mask, shrunk
 from offramp.serve.plain import plain
 from offramp.serve.refusals import Refused
 from offramp.serve.service import Service
@@ -74,24 +74,33 @@ async def snapshot(
     name: str,
     view: Annotated[View, Query(description="What is shown.")] = "image",
     format: Annotated[Literal["jpeg", "png"], Query()] = "jpeg",
+    width: Annotated[
+        int | None, Query(ge=1, description="Shrink it, to no less than this.")
+    ] = None,
 ) -> Response:
     """Give a camera's last answered picture. A mask is PNG whatever was asked for."""
     service = serving(request)
     answer = service.backend.latest(name)
     if answer is None:
         raise Refused(404, f"no picture of camera '{name}' was answered yet")
-    content, kind = await service.work(lambda: drawn(service, answer, view, format.upper()))
+    content, kind = await service.work(lambda: drawn(service, answer, view, format.upper(), width))
     headers = {"X-Offramp-Number": str(answer.number), "X-Offramp-Point": answer.point}
     return Response(content, media_type=f"image/{kind.lower()}", headers=headers)
 
 
-def drawn(service: Service, answer: Answer, view: View, kind: str) -> tuple[bytes, str]:
-    """Draw an answer; the picture's bytes and its format."""
+def drawn(
+    service: Service, answer: Answer, view: View, kind: str, width: int | None = None
+) -> tuple[bytes, str]:
+    """Draw an answer, shrunk by a whole number to `width` pixels or somewhat more, if given.
+
+    Returns:
+        The picture's bytes, and its format.
+    """
+    image, labels = shrunk(answer, width)
     if view == "mask":
-        return encode_mask(answer.labels, service.palette), "PNG"
-    image = answer.image
+        return encode_mask(labels, service.palette), "PNG"
     if view == "overlay":
-        image = overlay(image, answer.labels, service.palette)
+        image = overlay(image, labels, service.palette)
     return encode_image(image, kind), kind
 
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from offramp.core.errors import BadInput
 from offramp.data.images import Array
+from offramp.video.answer import Answer
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 
@@ -59,6 +60,25 @@ def encode_image(image: Array, kind: str = "JPEG") -> bytes:
     if kind == "PNG":
         return _written(Image.fromarray(image), "PNG", compress_level=1)
     return _written(Image.fromarray(image), "JPEG", quality=85)
+
+
+def shrunk(answer: Answer, width: int | None) -> tuple[Array, Array]:
+    """Shrink an answer's picture by averaging blocks, and its labels by each block's first.
+
+    Drawing a camera's full picture costs ten times as much as a small one.
+
+    Args:
+        answer: the answer.
+        width: pixels; the largest whole block is taken that leaves no fewer. Absent: as it is.
+
+    Returns:
+        The image uint8 RGB h×w×3, and the labels uint8 h×w.
+    """
+    block = 1 if width is None else max(1, answer.labels.shape[1] // width)
+    if block == 1:
+        return answer.image, answer.labels
+    image = np.asarray(Image.fromarray(answer.image).reduce(block))
+    return image, np.ascontiguousarray(answer.labels[::block, ::block])
 
 
 def _rgb(picture: Any) -> Array:

@@ -18,90 +18,26 @@ from typing import Any, Self
 
 import ray
 from ray import serve
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
 from offramp.core.bundle import Bundle
 from offramp.core.errors import BadInput, OfframpError
 from offramp.runtime.machine import usable_cores
 from offramp.serve.cluster.coordinator import Coordinator
+from offramp.serve.cluster.far import Far
 from offramp.serve.cluster.replica import Replica, Seed, open_replica
-from offramp.serve.cluster.table import Orders, Report, Settings
+from offramp.serve.cluster.table import Settings
 from offramp.serve.configuration import LOOPBACK, Configuration
 from offramp.serve.tokens import Tokens, read_tokens
 from offramp.video.answer import Unanswered
-from offramp.video.camera import CameraSpec
 
 logger = logging.getLogger(__name__)
 
 NAMESPACE = "offramp"
-ANSWER_S = 3.0
-"""The coordinator answers within a few milliseconds, or it is gone."""
 GRACE_S = 10.0
 STORE_BYTES = 80_000_000
 """Of Ray's object store, where Ray is started here: nothing large goes through it."""
 RELOADED = ("cameras", "tokens", "allow", "ports")
-
-
-class Far:
-    """The coordinator as replicas see it: an actor, at whatever machine.
-
-    Args:
-        actor: Ray's handle.
-    """
-
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
-
-    def beat(self, report: Report) -> Orders:
-        """Report, and hear what to do."""
-        orders: Orders = self._ask("beat", report)
-        return orders
-
-    def leave(self, name: str) -> None:
-        """Say goodbye."""
-        self._ask("leave", name)
-
-    def add(self, spec: CameraSpec) -> bool:
-        """Take a camera in; false if there is one of its name."""
-        return bool(self._ask("add", spec))
-
-    def remove(self, name: str) -> bool:
-        """Take a camera out; false if there is none of this name."""
-        return bool(self._ask("remove", name))
-
-    def pause(self, name: str, paused: bool) -> bool:
-        """Rest a camera, or go on with it; false if there is none of this name."""
-        return bool(self._ask("pause", name, paused))
-
-    def configure(
-        self, cameras: tuple[CameraSpec, ...], settings: Settings
-    ) -> dict[str, list[str]]:
-        """Take over a configuration that was read again."""
-        told: dict[str, list[str]] = self._ask("configure", cameras, settings)
-        return told
-
-    def end_login(self, cookie: bytes, until: float) -> None:
-        """Take a login back."""
-        self._ask("end_login", cookie, until)
-
-    def close(self) -> None:
-        """Let all streams end."""
-        self._ask("close")
-
-    def replicas(self) -> dict[str, Report]:
-        """Tell the last report of every replica that lives."""
-        reports: dict[str, Report] = self._ask("replicas")
-        return reports
-
-    def _ask(self, method: str, *given: object) -> Any:
-        try:
-            return ray.get(getattr(self._actor, method).remote(*given), timeout=ANSWER_S)
-        except RayTaskError as error:
-            if isinstance(error.cause, OfframpError):
-                raise error.cause from None
-            raise Unanswered(f"the coordinator failed: {type(error.cause).__name__}") from None
-        except RayError as error:
-            raise Unanswered(f"the coordinator does not answer ({type(error).__name__})") from None
 
 
 class Cluster:
@@ -126,11 +62,16 @@ class Cluster:
         self.name = f"offramp-{self._configuration.model}"
         self._borrowed = "RAY_ADDRESS" in os.environ
         self._coordinator: Far | None = None
+        self._started = False
         self._port = self._configuration.port
         Bundle.open(self._configuration.bundle)
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -167,7 +108,9 @@ class Cluster:
         """Start Ray, or join the cluster at RAY_ADDRESS; then the replicas, and wait for them.
 
         Raises:
-            BadInput: the cluster has several machines, and the server listens to one alone.
+            BadInput: the cluster has several machines, and the server listens to one alone; or
+                Serve runs there already, so that its host and port would hold, not these.
+            Unanswered: the replicas do not start.
         """
         workers = self._start_ray()
         configuration = self._configuration
@@ -183,15 +126,21 @@ class Cluster:
         )
         self._coordinator = Far(actor.remote(configuration.cameras, settings))
         self._coordinator.configure(configuration.cameras, settings)
+        folder = configuration.keep_frames
+        folder = None if folder is None else folder.resolve()
         own = configuration.model_copy(
             update={
                 **{"bundle": configuration.bundle.resolve(), "name": configuration.model},
                 **{"workers": workers, "cameras": (), "tokens": None},
-                **{"certificate": None, "key": None},
+                **{"certificate": None, "key": None, "keep_frames": folder},
+                "insecure": True,  # who may reach it was checked here
             }
         )
         seed = Seed(own, settings, secrets.token_hex(32))
-        serve.run(_application(seed, self.name, self._replicas), name=self.name)
+        try:
+            serve.run(_application(seed, self.name, self._replicas), name=self.name)
+        except (RuntimeError, RayError) as error:
+            raise Unanswered(f"the replicas do not start: {error}") from None
         logger.info("listening at %s", self.address)
 
     def reload(self) -> dict[str, list[str]]:
@@ -218,9 +167,7 @@ class Cluster:
             return
         if self._coordinator is not None:
             self._close_streams(self._coordinator)
-        if self._borrowed:
-            serve.delete(self.name)
-        else:
+        if self._started:
             serve.shutdown()
         if self._coordinator is not None:
             ray.kill(ray.get_actor(self.name, namespace=NAMESPACE))
@@ -241,14 +188,7 @@ class Cluster:
         workers = self._configuration.workers
         if self._borrowed:
             ray.init(namespace=NAMESPACE, log_to_driver=False)
-            machines = [node for node in ray.nodes() if node["Alive"]]
-            if len(machines) > 1 and self._configuration.host in LOOPBACK:
-                ray.shutdown()
-                raise BadInput(
-                    f"the cluster has {len(machines)} machines",
-                    expected="a --host that they can reach, and tokens",
-                    got=self._configuration.host,
-                )
+            self._check_cluster()
             cores = int(ray.cluster_resources().get("CPU", 1))
             return workers or max(1, cores // self._replicas)
         workers = workers or max(1, len(usable_cores()) // self._replicas)
@@ -263,6 +203,20 @@ class Cluster:
         )
         return workers
 
+    def _check_cluster(self) -> None:
+        machines = [node for node in ray.nodes() if node["Alive"]]
+        if len(machines) > 1 and self._configuration.host in LOOPBACK:
+            raise BadInput(
+                f"the cluster has {len(machines)} machines",
+                expected="a --host that they can reach, and tokens",
+                got=self._configuration.host,
+            )
+        if serve.status().proxies:
+            raise BadInput(
+                "Ray Serve runs on this cluster already, and would listen where it does now",
+                repair="end it first: serve shutdown",
+            )
+
     def _start_proxy(self) -> None:
         configuration = self._configuration
         if not self._port:
@@ -273,7 +227,12 @@ class Cluster:
             options["ssl_certfile"] = str(configuration.certificate)
             options["ssl_keyfile"] = str(configuration.key)
         where = "HeadOnly" if configuration.host in LOOPBACK else "EveryNode"
-        serve.start(proxy_location=where, http_options=options)
+        self._started = True
+        serve.start(
+            proxy_location=where,
+            http_options=options,
+            logging_config={"enable_access_log": False},
+        )
 
 
 def run(read: Callable[[], Configuration], replicas: int) -> None:
@@ -310,7 +269,6 @@ def _application(seed: Seed, name: str, replicas: int) -> Any:
     local = seed.configuration.host in LOOPBACK
 
     def build() -> Replica:
-        logging.getLogger("offramp").setLevel(logging.INFO)
         own_name = serve.get_replica_context().replica_id.unique_id
         host = "127.0.0.1" if local else ray.util.get_node_ip_address()
         actor = ray.get_actor(name, namespace=NAMESPACE)
@@ -324,6 +282,7 @@ def _application(seed: Seed, name: str, replicas: int) -> Any:
         graceful_shutdown_timeout_s=GRACE_S,
         health_check_period_s=2,
         health_check_timeout_s=10,
+        logging_config={"enable_access_log": False},
     )
     @serve.ingress(build)
     class Ingress:

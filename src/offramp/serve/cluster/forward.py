@@ -1,4 +1,4 @@
-"""What only one replica can answer, fetched from that replica: pictures of a camera, and metrics.
+"""What only one replica can answer, asked of that replica: pictures of a camera, and metrics.
 
 A request for a camera's picture goes to the replica that watches it, with all that the client
 sent; that replica decides who may look. `/metrics` is put together from all replicas' pages.
@@ -18,7 +18,9 @@ from prometheus_client.registry import Collector
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-PICTURES = re.compile(r"/api/cameras/([^/]+)/(snapshot|overlay)")
+ONE = re.compile(r"/api/cameras/([^/]+)/(snapshot|overlay|reopen)")
+"""What only the replica that watches a camera can do."""
+
 CONNECT_S = 2.0
 SILENCE_S = 30.0
 """A replica that sends nothing for so long is left; a stream of pictures ends, and is asked for
@@ -27,8 +29,9 @@ again by whoever looks at it."""
 HOP = {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers"),
     *("transfer-encoding", "upgrade", "content-length", "accept-encoding", "expect"),
+    *("date", "server"),
 }
-"""Headers that concern one connection alone."""
+"""Headers that concern one connection alone, or that the server outside writes by itself."""
 
 
 class Forward:
@@ -52,11 +55,11 @@ class Forward:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http" and scope["method"] == "GET":
-            if scope["path"] == "/metrics":
+        if scope["type"] == "http" and scope["method"] in ("GET", "POST"):
+            if (scope["method"], scope["path"]) == ("GET", "/metrics"):
                 await (await self._metrics(scope))(scope, receive, send)
                 return
-            wanted = PICTURES.fullmatch(scope["path"])
+            wanted = ONE.fullmatch(scope["path"])
             url = None if wanted is None else self._elsewhere(wanted[1])
             if url is not None:
                 await _pass_on(url, scope, receive, send)
@@ -177,6 +180,6 @@ async def _asked(url: str, scope: Scope) -> AsyncIterator[aiohttp.ClientResponse
     limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
     async with (
         aiohttp.ClientSession(timeout=limits, auto_decompress=False) as session,
-        session.get(target, headers=headers, allow_redirects=False) as answer,
+        session.request(scope["method"], target, headers=headers, allow_redirects=False) as answer,
     ):
         yield answer

@@ -162,6 +162,12 @@ class Member:
         """Go on with a camera; UnknownName as above."""
         self._known(name, self._coordinator.pause(name, False))
 
+    def reopen(self, name: str) -> None:
+        """Let all exits answer a camera of this replica again; see `latest`."""
+        if name not in self._here():
+            raise UnknownName("camera", name[:64], self._here())
+        self._own.reopen(name)
+
     def cameras(self) -> tuple[Placed, ...]:
         """Tell of the cameras of all replicas; others' as they were a second ago."""
         if self._orders is None:
@@ -235,12 +241,15 @@ class Member:
             except OfframpError as error:  # one faulty camera must not keep the others away
                 logger.error("camera '%s' cannot be watched: %s", name, error)
         for name in self._here():
-            if orders.table.entries[name].paused and name not in self._paused:
-                self._own.pause(name)
-                self._paused.add(name)
-            elif not orders.table.entries[name].paused and name in self._paused:
-                self._own.resume(name)
-                self._paused.discard(name)
+            self._rest(name, name in orders.mine and orders.table.entries[name].paused)
+
+    def _rest(self, name: str, paused: bool) -> None:
+        if paused and name not in self._paused:
+            self._own.pause(name)
+            self._paused.add(name)
+        elif not paused and name in self._paused:
+            self._own.resume(name)
+            self._paused.discard(name)
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):

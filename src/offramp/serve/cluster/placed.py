@@ -9,12 +9,18 @@ from offramp.video.feed import Watched
 from offramp.video.state import Phase
 from offramp.video.status import Counters
 
+NUMBERS = (
+    *("received", "answered", "shed", "failed", "pending"),
+    *("late", "involuntary", "same", "shadowed"),
+)
+"""Fields of `Counts` that add up."""
+
 
 @dataclass(frozen=True)
 class Placed(Watched):
     """A camera at one moment, and the replica that watches it; empty: none at this moment."""
 
-    replica: str
+    replica: str = ""
 
 
 def placed(watched: Watched, replica: str) -> Placed:
@@ -37,8 +43,19 @@ def nowhere(spec: CameraSpec) -> Placed:
         size=None,
         epoch=0,
     )
-    nothing = Ledger(0).counts()
-    return Placed(spec, status, nothing, 0, 0, 0, 1.0, 0.0, None, None, None, replica="")
+    return Placed(
+        spec=spec,
+        status=status,
+        counts=Ledger(0).counts(),
+        level=0,
+        cap=0,
+        floor=0,
+        keep=1.0,
+        fps=0.0,
+        p50_ms=None,
+        p95_ms=None,
+        agreement=None,
+    )
 
 
 def summed(statistics: Sequence[Statistics]) -> Statistics:
@@ -65,11 +82,7 @@ def summed(statistics: Sequence[Statistics]) -> Statistics:
 
 
 def _added(one: Counts, other: Counts) -> Counts:
-    sums = {
-        name: getattr(one, name) + getattr(other, name)
-        for name in ("received", "answered", "shed", "failed", "pending")
-        + ("late", "involuntary", "same", "shadowed")
-    }
+    sums = {name: getattr(one, name) + getattr(other, name) for name in NUMBERS}
     latency = Histogram(
         one.latency.bounds_ms,
         tuple(a + b for a, b in zip(one.latency.counts, other.latency.counts, strict=True)),

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from offramp.core.bundle import Bundle
 from offramp.core.model import ModelSpec
 from offramp.serve.app import create_app
 from offramp.serve.backend import Backend
@@ -27,7 +26,7 @@ from offramp.serve.cluster.member import Coordinating, Member
 from offramp.serve.cluster.table import Settings, Table
 from offramp.serve.configuration import Configuration
 from offramp.serve.server import Server
-from offramp.serve.service import Service
+from offramp.serve.service import Service, open_service
 from offramp.serve.tokens import Identity, Tokens
 
 JOIN_S = 15.0
@@ -77,7 +76,7 @@ class Replica:
         name: of this replica.
         host: address at which the others reach it.
         coordinator: shares the cameras out.
-        own: its engine; absent: `Analytics` of the configured bundle.
+        own: its engine.
         model: of the bundle.
         points: the exits' positions.
     """
@@ -157,15 +156,5 @@ def open_replica(seed: Seed, name: str, host: str, coordinator: Coordinating) ->
     Raises:
         BundleError: the bundle is not genuine or cannot be loaded.
     """
-    from offramp.video.analytics import Analytics
-
-    configuration = seed.configuration
-    bundle = Bundle.open(configuration.bundle)
-    own = Analytics(
-        bundle,
-        configuration.engine,
-        workers=configuration.workers,
-        skip_same=configuration.skip_same,
-        shadow=configuration.shadow,
-    )
-    return Replica(seed, name, host, coordinator, own, bundle.manifest.model, own.points)
+    alone = open_service(seed.configuration)
+    return Replica(seed, name, host, coordinator, alone.backend, alone.model, alone.points)

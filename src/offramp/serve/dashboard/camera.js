@@ -9,6 +9,7 @@ import { absence, count, exit, ms, percent, rate } from "./words.js";
 
 const STREAM_FPS = 10;
 const KEY = "details";
+const WIDTH_PX = 640;
 
 export class CameraView {
   constructor(model, pictures, refresh) {
@@ -60,16 +61,19 @@ export class CameraView {
     const camera = this._model.cameras.get(this.name);
     if (!camera) return this._dialog.close();
     const { told, history } = camera;
-    const { state, reason } = told.status;
+    const { status } = told;
+    const { state, reason } = status;
     const slots = this._slots;
     this._dialog.dataset.state = state;
     write(slots.name, this.name);
     write(slots.state, state);
     write(slots.address, told.status.address);
     write(slots.over, absence(state, reason));
+    slots.picture.parentElement.style.setProperty("--shape", status.size?.join(" / ") ?? "16 / 9");
     slots.picture.alt = `${this.name}, ${this._view}`;
     show(slots.pause, this._model.may("operator") && !["ended", "failed"].includes(state));
     write(slots.pause, state === "paused" ? "Resume" : "Pause");
+    show(slots.reopen, this._model.may("operator") && (told.monitored?.floor ?? 0) > 0);
     show(slots.remove, this._model.may("admin"));
     define(slots.facts, facts(told, this._model.status));
     this._drawCharts(told, history);
@@ -77,7 +81,7 @@ export class CameraView {
   }
 
   _wire() {
-    const { close, pause, remove, views } = this._slots;
+    const { close, pause, reopen, remove, views } = this._slots;
     close.onclick = () => this._dialog.close();
     this._dialog.onclick = (event) => event.target === this._dialog && this._dialog.close();
     this._dialog.onclose = () => {
@@ -97,6 +101,7 @@ export class CameraView {
       const paused = this._model.cameras.get(this.name)?.told.status.state === "paused";
       this._do(pause, path(this.name, paused ? "/resume" : "/pause"), "POST");
     };
+    reopen.onclick = () => this._do(reopen, path(this.name, "/reopen"), "POST");
     remove.onclick = () => {
       if (confirm(`Watch ${this.name} no longer?`)) this._do(remove, path(this.name), "DELETE");
     };
@@ -121,7 +126,7 @@ export class CameraView {
     const name = this.name;
     if (name === null) return;
     const number = () => this._model.cameras.get(name)?.told.counts.answered ?? 0;
-    this._pictures.want(KEY, { name, view, number, show: (blob) => place(picture, blob) });
+    this._pictures.want(KEY, { name, view, width: WIDTH_PX, number, show: (blob) => place(picture, blob) });
   }
 
   _drawCharts(told, history) {
@@ -190,14 +195,22 @@ function facts(told, { points }) {
     ["Frames kept", told.keep < 1 ? percent(told.keep) : null],
     ["Unchanged", counts.same ? `${count(counts.same)} answers given again` : null],
     ["Agreement", told.agreement === null ? null : `${percent(told.agreement, 2)} of the pixels with the last exit, ${count(counts.shadowed)} compared`],
+    ["Drift", drift(told.monitored)],
     ["Wanted", wanted(spec)],
     ["Connection", `${count(counters.reconnects)} reconnects, ${count(counters.corrupt)} damaged`],
   ];
 }
 
+/** What the monitor knows of a camera: what early answers lose, and how often that was too much. */
+function drift(watch) {
+  if (!watch) return null;
+  const alarms = watch.alarms === 1 ? "1 alarm" : `${watch.alarms} alarms`;
+  return `${percent(watch.mean, 1)} differ, ${percent(watch.upper, 1)} at most; ${alarms}`;
+}
+
 function allowed({ floor, cap }, points) {
-  const first = exit(floor, points[floor] ?? "end");
-  return floor >= cap ? `only ${first}` : `${first} to ${exit(cap, points[cap] ?? "end")}`;
+  if (floor >= points.length) return "none before the end";
+  return floor >= cap ? `only ${exit(floor, points[floor])}` : `${floor + 1} to ${cap + 1}`;
 }
 
 function wanted({ weight, max_fps, min_miou }) {

@@ -2,7 +2,7 @@
 
 const NAMES = "http://www.w3.org/2000/svg";
 const HEIGHT = 150;
-const EDGE = { left: 38, right: 8, top: 8, bottom: 20 };
+const EDGE = { left: 42, right: 8, top: 8, bottom: 20 };
 const GAP_S = 5; // between samples; beyond it there is a hole in the chart
 const LEAST_S = 60;
 
@@ -52,22 +52,25 @@ export class Chart {
   }
 }
 
-/** Draw a small line without axes of the last `most` values. */
-export function spark(svg, values, most) {
+/** Draw values as a small line without axes, over the whole width once there are 20. */
+export function spark(svg, values) {
   const top = Math.max(...values, 1e-9);
-  const points = values.map(
-    (value, k) => `${(100 * (k + most - values.length)) / (most - 1)},${23 - (21 * value) / top}`,
-  );
+  const steps = Math.max(values.length, 20) - 1;
+  const x = (k) => (100 * (k + steps + 1 - values.length)) / steps;
+  const points = values.map((value, k) => `${x(k)},${23 - (20 * value) / top}`).join(" ");
   svg.setAttribute("viewBox", "0 0 100 24");
   svg.setAttribute("preserveAspectRatio", "none");
-  svg.replaceChildren(draw("polyline", { points: points.join(" "), class: "line" }));
+  svg.replaceChildren(
+    draw("polygon", { points: `${x(0)},24 ${points} 100,24`, class: "area" }),
+    draw("polyline", { points, class: "line" }),
+  );
 }
 
-/** The next of 1, 2, 5, 10, … that is not below the value; 1 at least. */
+/** The next of 1, 2, 4, 6, 8, 10, 20, … that is not below the value; 1 at least. */
 export function ceiling(value) {
   if (value <= 1) return 1;
   const size = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * size).find((step) => step >= value * (1 - 1e-9));
+  return [1, 2, 4, 6, 8, 10].map((step) => step * size).find((step) => step >= value * (1 - 1e-9));
 }
 
 /** For each series and sample where it begins and ends, as [low, high]; null where it has no value. */
@@ -84,14 +87,13 @@ export function levels(samples, series, stacked) {
   );
 }
 
-/** Indices of samples, in runs without a hole or a missing value. */
+/** Indices of samples that have a value, in runs without a hole. */
 export function runs(samples, heights) {
   const found = [];
   samples.forEach((sample, k) => {
     if (heights[k] === null) return;
-    const last = found.at(-1);
-    const follows = last && last.at(-1) === k - 1 && sample.at - samples[k - 1].at <= GAP_S;
-    if (follows) last.push(k);
+    const run = found.at(-1);
+    if (run && sample.at - samples[run.at(-1)].at <= GAP_S) run.push(k);
     else found.push([k]);
   });
   return found;

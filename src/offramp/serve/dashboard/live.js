@@ -11,7 +11,8 @@ const KINDS = ["answer", "state", "level", "alarm"];
  * browsers open six to a server, for all tabs together.
  *
  * Calls `onTold(status, cameras)`, `onEvent(kind, told)`, `onGone(since)` with null once the
- * server is back, and `onLocked()` where it wants to know who asks.
+ * server is back, `onLocked()` where it wants to know who asks, and `onLink()` when events begin
+ * or cease to come.
  */
 export class Live {
   constructor(calls) {
@@ -60,8 +61,10 @@ export class Live {
       if (!(error instanceof Gone || error instanceof Refusal)) throw error;
       this._goneSince ??= Date.now();
       this._calls.onGone(this._goneSince, error.message);
+    } finally {
+      const due = turn === this._turn && this._going && !document.hidden;
+      if (due) this._timer = setTimeout(() => this.refresh(), PERIOD_MS);
     }
-    if (!document.hidden) this._timer = setTimeout(() => this.refresh(), PERIOD_MS);
   }
 
   _look() {
@@ -95,7 +98,10 @@ export class Live {
     clearTimeout(this._retry);
     this._source?.close();
     const source = (this._source = new EventSource("/api/events"));
-    source.onopen = () => (this._wait = 0);
+    source.onopen = () => {
+      this._wait = 0;
+      this._calls.onLink();
+    };
     for (const kind of KINDS) {
       source.addEventListener(kind, (event) => this._calls.onEvent(kind, JSON.parse(event.data)));
     }
@@ -103,6 +109,7 @@ export class Live {
     source.onerror = () => {
       source.close();
       if (this._source !== source) return;
+      this._calls.onLink();
       this._wait = Math.min(this._wait ? 2 * this._wait : 1000, LONGEST_WAIT_MS);
       this._retry = setTimeout(() => this._listen(), this._wait);
     };

@@ -13,8 +13,8 @@ export function drawMachine(model) {
   write(slots.workers, `${statistics.workers} ${statistics.workers === 1 ? "worker" : "workers"}`);
   drawLevel(statistics);
   write(slots.fps, rate(model.rates.at(-1) ?? 0));
-  spark(slots.spark, model.rates, 60);
-  write(slots.total, totals(statistics));
+  spark(slots.spark, model.rates);
+  write(slots.total, totals(model));
   write(slots.queued, String(statistics.queued));
   write(slots.begun, `${statistics.begun} being computed`);
   write(slots.uptime, duration(statistics.uptime_s));
@@ -35,8 +35,8 @@ function drawLevel(statistics) {
     statistics.level === 0 ? "full" : statistics.level === statistics.levels - 1 ? "last" : "some";
 }
 
-function totals(statistics) {
-  const all = Object.values(statistics.cameras).reduce((sum, counts) => sum + counts.answered, 0);
-  const { answered } = statistics.requests;
+function totals(model) {
+  const all = [...model.cameras.values()].reduce((sum, { told }) => sum + told.counts.answered, 0);
+  const { answered } = model.status.statistics.requests;
   return `${count(all)} frames${answered ? `, ${count(answered)} requests` : ""} so far`;
 }

@@ -19,9 +19,10 @@ const DRAW_MS = 500;
 const model = new Model();
 const pictures = new Pictures();
 const wall = new Wall(pictures);
-const live = new Live({ onTold, onEvent, onGone, onLocked });
+const live = new Live({ onTold, onEvent, onGone, onLocked, onLink: drawLink });
 const view = new CameraView(model, pictures, () => live.refresh());
 
+byId("alarm").lastChild.onclick = () => show(byId("alarm"), false);
 prepareLogin(begin);
 prepareAdding(() => live.refresh());
 addEventListener("hashchange", () => view.follow());
@@ -64,6 +65,10 @@ function onTold(status, cameras) {
 
 function onEvent(kind, told) {
   model.hear(kind, told, new Date());
+  if (kind !== "alarm") return;
+  const [{ when, camera, text }] = model.events;
+  write(byId("alarm").firstChild, `${when.toLocaleTimeString()} ${camera || "server"}: ${text}`);
+  show(byId("alarm"), true);
 }
 
 /** Say that the server is gone since a time, or, with null, that it is there. */
@@ -102,7 +107,12 @@ function drawLink() {
   const link = byId("link");
   const gone = !byId("gone").hidden;
   const locked = model.me === null;
-  link.dataset.link = gone ? "gone" : live.listening ? "live" : "wait";
+  const [state, text] = gone
+    ? ["gone", "server gone"]
+    : live.listening
+      ? ["live", "live"]
+      : ["wait", model.status === null ? "connecting" : "no events"];
+  link.dataset.link = state;
   show(link, gone || !locked);
-  write(link, gone ? "server gone" : live.listening ? "live" : "connecting");
+  write(link, text);
 }

@@ -1,6 +1,7 @@
 /** What the page knows: the server, its cameras, and what happened since it was opened. Pure. */
 
 import { History } from "./history.js";
+import { percent } from "./words.js";
 
 const EVENTS_KEPT = 100;
 const RATES_KEPT = 60;
@@ -61,9 +62,9 @@ export function saying(kind, told) {
   const { camera, ...rest } = told;
   if (kind === "state") return [rest.state, rest.reason].filter(Boolean).join(": ");
   if (kind === "level") return `quality ${rest.name}: ${rest.reason}`;
-  const { alarm, reason, ...numbers } = rest;
-  const more = Object.entries(numbers).map(([key, value]) => `${key} ${short(value)}`);
-  return [[alarm, reason].filter(Boolean).join(": "), ...more].filter(Boolean).join(", ");
+  if (rest.alarm === "drift") {
+    const differ = `early answers differ from the last exit's in ${percent(rest.disagreement, 1)}`;
+    return `drift: ${differ} of the pixels; exits before exit ${rest.floor + 1} are closed`;
+  }
+  return [rest.alarm, rest.reason].filter(Boolean).join(": ");
 }
-
-const short = (value) => (typeof value === "number" ? String(Number(value.toPrecision(3))) : String(value));

@@ -7,8 +7,8 @@ const REST_MS = 120; // after each: a wall of cameras shall cost the server litt
 const PERIOD_MS = 1000; // between two pictures of one camera
 
 /**
- * Rounds of pictures. `want(key, { name, view, number, show })` asks for pictures of a camera
- * whenever `number()` (its answers so far) has changed; `show(blob)` is given each.
+ * Rounds of pictures. `want(key, { name, view, width, number, show })` asks for pictures of a camera,
+ * at least `width` wide, whenever `number()` (its answers so far) has changed; `show(blob)` is given each.
  */
 export class Pictures {
   constructor() {
@@ -49,7 +49,7 @@ export class Pictures {
     wish.busy = true;
     this._running += 1;
     try {
-      const blob = await picture(camera(wish.name, `/snapshot?view=${wish.view}`));
+      const blob = await picture(camera(wish.name, `/snapshot?view=${wish.view}&width=${wish.width}`));
       wish.last = number;
       if ([...this._wanted.values()].includes(wish)) wish.show(blob);
     } catch (error) {

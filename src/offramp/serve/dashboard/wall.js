@@ -5,6 +5,9 @@ import { byId, clone, element, show, write } from "./dom.js";
 import { place } from "./pictures.js";
 import { absence, count, exit, ms, percent, rate } from "./words.js";
 
+const TILE_PX = 320;
+const CROPPED = 0.15; // of a picture whose shape is nearly a tile's, so much may lie outside
+
 export class Wall {
   constructor(pictures) {
     this._list = byId("wall");
@@ -57,6 +60,7 @@ export class Wall {
     this._pictures.want(key, {
       name: tile.name,
       view: "overlay",
+      width: Math.round(TILE_PX * Math.min(devicePixelRatio, 2)),
       number: () => tile.camera.told.counts.answered,
       show: (blob) => place(tile.slots.picture, blob),
     });
@@ -75,6 +79,8 @@ function drawTile(slots, root, { told, history }, points) {
     write(slots.exit, exit(last, points[last]));
     slots.exit.style.setProperty("--colour", exitColour(last, points.length));
   }
+  const [width, height] = told.status.size ?? [16, 9];
+  slots.picture.classList.toggle("near", Math.abs(Math.log((width / height) * (9 / 16))) < CROPPED);
   slots.picture.alt = `${told.spec.name}, its last answer over its picture`;
   const opened = `${told.spec.name}, ${state}: show details`;
   if (slots.open.ariaLabel !== opened) slots.open.ariaLabel = opened;

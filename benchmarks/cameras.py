@@ -14,33 +14,35 @@ Needs /usr/bin/python3 with GStreamer's bindings; see tests/video/rtsp_farm.py.
 """
 
 import argparse
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
-from shutil import which
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from machine import save
-from served import Served, Series, Vitals, by_camera, quantile_ms
+from PIL import Image
+from served import Series, Served, Vitals, by_camera, quantile_ms
+from trouble import trouble
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from tests.serve.browser import CHROMIUM, browser
 from tests.video.farm import Farm, write_clip
 from tests.video.proxy import Proxy
 
 EVERY_S = 10.0
+SEEN_S = 5.0
+"""How long the dashboard is open before it is photographed."""
+
 SIZE = (640, 360)
 REAL_FPS, DRAWN_FPS = 10, 15
 APART = 90
 """Frames by which the parts of the video that neighbouring cameras show lie apart."""
-SPOILT_S = 5.0
 
 
 def main() -> None:
@@ -58,9 +60,9 @@ def main() -> None:
             cameras[name] = f"rtsp://127.0.0.1:{proxy.port}/{path}"
         served = stack.enter_context(Served(told.bundle, cameras, folder, told.serve))
         if proxy is not None:
-            stack.enter_context(_rough(farms[-1][0], proxy, served, next(iter(cameras))))
+            stack.enter_context(trouble(farms[-1][0], proxy, served.address, next(iter(cameras))))
         rows, vitals = _watch(served, 60 * told.minutes)
-        shown = _photograph(served, told.out / "cameras.png") if told.picture else None
+        shown = _photograph(served, folder, told.out / "cameras.png") if told.picture else None
         last = _rest(served, list(cameras))
         results = {
             "minutes": told.minutes,
@@ -167,7 +169,7 @@ def _went_back(rows: list[Series]) -> int:
     """Count counters that were lower than ten seconds before; none may be."""
     return sum(
         value < before.get(name, {}).get(labels, 0.0)
-        for before, after in zip(rows, rows[1:], strict=False)
+        for before, after in pairwise(rows)
         for name, series in after.items()
         if name.endswith(("_total", "_bucket", "_count"))
         for labels, value in series.items()
@@ -229,58 +231,16 @@ def _states(rows: list[Series]) -> dict[str, int]:
     return {state: number for state, number in counted.items() if number}
 
 
-def _photograph(served: Served, file: Path) -> str | None:
+def _photograph(served: Served, folder: Path, file: Path) -> str | None:
     """Take a picture of the dashboard; gives its name, or none where there is no browser."""
-    browser = which("chromium")
-    if browser is None:
+    if CHROMIUM is None:
         return None
-    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    words += ["--window-size=1280,900", "--timeout=10000", f"--screenshot={file}", served.address]
-    try:
-        subprocess.run(words, capture_output=True, timeout=90, check=True)
-    except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
-        print(f"no picture of the dashboard: {error}")
-        return None
+    with browser(folder / "browser") as page:
+        page.resize(1280, 900)
+        page.open(served.address)
+        time.sleep(SEEN_S)
+        Image.fromarray(page.picture()).save(file)
     return file.name
-
-
-@contextmanager
-def _rough(farm: Farm, proxy: Proxy, served: Served, camera: str) -> Iterator[None]:
-    """Make trouble in the background: hanging, spoilt bytes, clients that vanish."""
-    over = threading.Event()
-
-    def trouble() -> None:
-        while not over.wait(20):
-            farm.freeze()
-            over.wait(SPOILT_S)
-            farm.thaw()
-            if over.wait(20):
-                break
-            proxy.set("flip")
-            over.wait(SPOILT_S)
-            proxy.set("clean")
-
-    def rudeness() -> None:
-        import httpx
-
-        while not over.wait(2):
-            try:
-                with httpx.stream(
-                    "GET", f"{served.address}/api/cameras/{camera}/overlay", timeout=10
-                ) as pictures:
-                    next(pictures.iter_raw(), None)  # and away, in the middle of the next
-            except httpx.HTTPError as error:
-                print(f"a client failed: {error!r}")
-
-    threads = [threading.Thread(target=work) for work in (trouble, rudeness)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
 
 
 def _errors(log: Path) -> int:
@@ -293,7 +253,9 @@ def _table(results: dict[str, Any]) -> str:
         "|---" * 8 + "|",
     ]
     for name, row in results["cameras"].items():
-        latency = ", ".join("-" if row[q] is None else f"{row[q]:.0f}" for q in ("p50_ms", "p95_ms"))
+        latency = ", ".join(
+            "-" if row[q] is None else f"{row[q]:.0f}" for q in ("p50_ms", "p95_ms")
+        )
         lines.append(
             f"| {name} | {row['decoded_fps']:.2f} | {row['answered_fps']:.2f} | "
             f"{row['dropped']:.0f} | {row['late']:.0f} | {row['corrupt']:.0f} | "

@@ -5,9 +5,9 @@ exits may answer, and only the full network may:
 
     python benchmarks/capacity.py BUNDLE --data DATASET [--split val] [--rounds 3] [--seconds 10]
 
-Cameras are held if each gets 97 % of its frames answered, at most one answer in a hundred is late or
-cut short by its deadline, and nothing is degraded. The number is raised by a twentieth at a time
-until they are not. Beside it: frames a second when frames wait all the time, which has no such steps.
+Cameras are held if each gets 97 % of its frames answered, at most one answer in a hundred is late
+or cut short by its deadline, and nothing is degraded. The number is raised by a twentieth at a time
+until they are not. Beside it: frames a second when frames wait all the time, which has no steps.
 """
 
 import argparse
@@ -83,9 +83,7 @@ def _measured(
 
     def look(cameras: int, fps: float) -> Period:
         specs = wall.specs(cameras, fps, told.deadline_ms)
-        return observe(
-            bundle, wall, specs, told.seconds, engine=told.engine, use_exits=use_exits
-        )
+        return observe(bundle, wall, specs, told.seconds, engine=told.engine, use_exits=use_exits)
 
     full = look(8, 0.0)
     looks: dict[int, Period] = {}

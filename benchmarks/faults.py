@@ -16,7 +16,7 @@ ever less, which is another question.
 | cut | one camera's connections are closed | they can be opened again at once |
 | hold | one camera's bytes are held back, its connections stay open | no more |
 
-Noticed is a fault when the camera is told to be anything but running, or damaged frames are counted.
+A fault is noticed when the camera is said to be anything but running, or damaged frames count.
 A camera is back when it runs and three more of its frames were answered. Wanted: noticed within
 3 s, back within 5 s, others' frame rate within 5 % of what it was before.
 Needs /usr/bin/python3 with GStreamer's bindings; see tests/video/rtsp_farm.py.
@@ -151,9 +151,7 @@ def _faults(farm: Farm, proxy: Proxy, cameras: tuple[str, ...]) -> dict[str, Fau
     }
 
 
-def _suffer(
-    served: Served, fault: Fault, others: Sequence[str], hold_s: float
-) -> dict[str, Any]:
+def _suffer(served: Served, fault: Fault, others: Sequence[str], hold_s: float) -> dict[str, Any]:
     """Watch before, during and after one fault."""
     calm = list(_samples(served, lambda _: False, hold_s + GOALS["back_s"]))
     begun = fault.begin()
@@ -193,9 +191,7 @@ def _suffer(
     }
 
 
-def _samples(
-    served: Served, over: Callable[[Sample], bool], seconds: float
-) -> Iterable[Sample]:
+def _samples(served: Served, over: Callable[[Sample], bool], seconds: float) -> Iterable[Sample]:
     """Look at all cameras, again and again; once at least."""
     end = time.perf_counter() + seconds
     while True:
@@ -229,9 +225,7 @@ def _back(camera: Camera, answered: int) -> bool:
     return camera.state == "running" and camera.answered >= answered
 
 
-def _first(
-    samples: Sequence[Sample], holds: Callable[[dict[str, Camera]], bool]
-) -> float | None:
+def _first(samples: Sequence[Sample], holds: Callable[[dict[str, Camera]], bool]) -> float | None:
     return next((at for at, cameras in samples if holds(cameras)), None)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from looped import Period, Wall, observe, read_images
+from looped import Wall, observe, read_images
 from machine import save
 
 from offramp.core.bundle import Bundle

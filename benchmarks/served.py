@@ -92,7 +92,9 @@ class Served:
         """Read what the system knows of the process."""
         folder = Path(f"/proc/{self._process.pid}")
         status = dict(
-            line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line
+            line.split(":", 1)
+            for line in (folder / "status").read_text().splitlines()
+            if ":" in line
         )
         times = (folder / "stat").read_text().rpartition(")")[2].split()
         return Vitals(

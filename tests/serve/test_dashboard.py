@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -50,10 +51,12 @@ def fresh(page: Page) -> Page:
     return page
 
 
-def watching(bundle: Bundle, tokens: Tokens | None = None) -> Service:
-    configuration = read_configuration(
-        None, {"bundle": bundle.folder, "workers": 1, "cameras": CAMERAS, "allow": ["192.0.2.0/24"]}
-    )
+def watching(
+    bundle: Bundle, tokens: Tokens | None = None, limits: dict[str, int] | None = None
+) -> Service:
+    """Watch two drawn cameras, and one that is not there."""
+    given = {"bundle": bundle.folder, "workers": 1, "cameras": CAMERAS, "limits": limits or {}}
+    configuration = read_configuration(None, given)
     analytics = Analytics(bundle, workers=1, shadow=1.0)
     model = bundle.manifest.model
     return Service(configuration, model, analytics.points, analytics, tokens or Tokens())
@@ -107,7 +110,9 @@ def test_the_wall_shows_cameras_with_states_and_numbers(fresh: Page, bundle: Bun
         assert fresh.picture()[850, 10].max() < 60, "the ground is dark where that is wanted"
         fresh.darken(False)
         assert fresh.picture()[850, 10].min() > 200
-    assert fresh.complaints == [], "no errors, and nothing that the security policy forbids"
+        assert fresh.complaints == [], "no errors, and nothing that the security policy forbids"
+        fresh.look("document.body.setAttribute('style', 'color: red')")
+        assert any("Content Security Policy" in told for told in fresh.complaints)
 
 
 @needs_browser
@@ -239,7 +244,7 @@ def test_it_says_when_the_server_is_gone_and_when_it_is_back(
         running(fresh)
         assert fresh.complaints == []
     fresh.until("document.querySelector('#gone:not([hidden])')")
-    assert "No answer from the server" in fresh.text("#gone")
+    assert "no answer from the server" in fresh.text("#gone")
     assert fresh.text("#link") == "server gone"
     assert fresh.look("document.querySelectorAll('.tile').length") == 3, "what was last known"
     again = serve(configuration, bundle, stage)
@@ -247,6 +252,36 @@ def test_it_says_when_the_server_is_gone_and_when_it_is_back(
         fresh.until("document.querySelector('#gone').hidden")
         fresh.until("document.querySelector('#link').innerText === 'live'")
         fresh.until("!document.querySelector('.tile')")
+
+
+@needs_browser
+def test_without_a_place_for_streams_it_asks_instead(fresh: Page, bundle: Bundle) -> None:
+    with live(watching(bundle, limits={"streams": 0})) as server:
+        fresh.open(server.address)
+        running(fresh)
+        fresh.until("document.querySelector('#link').innerText === 'no events'")
+        fresh.until(f"document.querySelector('{tile('hall')} .exit').innerText.startsWith('exit')")
+        fresh.click(f"{tile('hall')} a")
+        fresh.until("document.querySelector('#camera [data-slot=picture]').naturalWidth === 96")
+        fresh.until("document.querySelector('#camera svg[data-slot=exits] path[d^=M]')")
+    assert [told for told in fresh.complaints if "429" not in told] == []
+
+
+@needs_browser
+def test_a_page_in_the_background_asks_for_nothing(fresh: Page, bundle: Bundle) -> None:
+    service = watching(bundle)
+    with live(service) as server:
+        fresh.open(f"{server.address}/#camera=hall")
+        fresh.until("document.getElementById('camera').open")
+        eventually(lambda: service.streams.taken == 2)
+        turn = "Object.defineProperty(document, 'hidden', {{ value: {}, configurable: true }});"
+        turn += "document.dispatchEvent(new Event('visibilitychange'))"
+        fresh.look(turn.format("true"))
+        eventually(lambda: service.streams.taken == 0)
+        fresh.look(turn.format("false"))
+        eventually(lambda: service.streams.taken == 2)
+        fresh.until("document.querySelector('#link').innerText === 'live'")
+    assert fresh.complaints == []
 
 
 @needs_browser
@@ -342,6 +377,30 @@ def test_a_small_picture_is_the_large_one_by_blocks(service: Service) -> None:
     content, kind = drawn(service, answer, "overlay", "JPEG", 30)
     assert kind == "JPEG"
     assert decode_picture(content, 10_000).shape == (20, 30, 3)
+
+
+def test_pictures_are_shrunk_where_that_is_asked(
+    service: Service, stage: Stage, frames: list[Array]
+) -> None:
+    height, width = frames[0].shape[:2]
+    with live(service) as server:
+        camera = {"name": "hall", "address": "rtsp://192.0.2.9/x"}
+        httpx.post(f"{server.address}/api/cameras", json=camera, timeout=60).raise_for_status()
+        stage.cameras["hall"].show(frames[0], time.perf_counter())
+        eventually(lambda: service.backend.latest("hall") is not None)
+        hall = f"{server.address}/api/cameras/hall"
+        for view in ("image", "overlay", "mask"):
+            small = httpx.get(f"{hall}/snapshot?view={view}&width={width // 2}", timeout=60)
+            assert decode_picture(small.content, 100_000).shape == (height // 2, width // 2, 3)
+        assert httpx.get(f"{hall}/snapshot?width=0", timeout=60).status_code == 422
+        seen = b""
+        with httpx.stream("GET", f"{hall}/overlay?width={width // 2}", timeout=60) as pieces:
+            for piece in pieces.iter_raw():
+                seen += piece
+                if seen.endswith(b"\xff\xd9\r\n"):
+                    break
+        picture = decode_picture(seen.split(b"\r\n\r\n", 1)[1], 100_000)
+        assert picture.shape == (height // 2, width // 2, 3)
 
 
 def eventually(done: Callable[[], bool]) -> None:

@@ -1,13 +1,11 @@
 """Streams through PyAV: a camera by HTTP that leads nowhere else, and a server of real streams."""
 
 import io
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +17,7 @@ from offramp.video.address import Address
 from offramp.video.guard import Guard
 from offramp.video.state import Phase
 from offramp.video.stream import open_stream
+from tests.video.farm import Farm, NoFarm
 from tests.video.scripted import Watch
 
 
@@ -103,38 +102,26 @@ def test_a_guarded_name_is_connected_to_by_number_and_told_by_name(
 
 
 @pytest.fixture
-def farm() -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """The port of a server of real streams, and its process."""
-    script = Path(__file__).with_name("rtsp_farm.py")
-    python = "/usr/bin/python3"
-    if not Path(python).exists():
-        pytest.skip(f"there is no {python} with GStreamer's bindings")
-    command = [python, str(script), "--user", "ann", "--password", "hunter2"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    line = process.stdout.readline()
-    if not line:
-        reason = process.stderr.read().strip()
-        process.communicate()
-        if process.returncode == 3:
-            pytest.skip(reason)
-        pytest.fail(reason)
-    yield int(line), process
-    process.kill()
-    process.communicate()
+def farm() -> Iterator[Farm]:
+    """A server of real streams."""
+    farm = Farm("--user", "ann", "--password", "hunter2")
+    try:
+        farm.start()
+    except NoFarm as error:
+        pytest.skip(str(error))
+    try:
+        yield farm
+    finally:
+        farm.kill()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the server of streams is for Linux")
-def test_a_real_stream_is_read_and_its_loss_is_seen(
-    farm: tuple[int, subprocess.Popen[str]],
-) -> None:
-    port, process = farm
+def test_a_real_stream_is_read_and_its_loss_is_seen(farm: Farm) -> None:
     with pytest.raises(ConnectionError, match="401"):
-        open_stream(Address.parse(f"rtsp://ann:wrong@127.0.0.1:{port}/cam0"))
-    with Watch(f"rtsp://ann:hunter2@127.0.0.1:{port}/cam0") as watch:
+        open_stream(Address.parse(f"rtsp://ann:wrong@127.0.0.1:{farm.port}/cam0"))
+    with Watch(f"rtsp://ann:hunter2@127.0.0.1:{farm.port}/cam0") as watch:
         watch.until(lambda: len(watch.shots) >= 5)
-        process.kill()
+        farm.kill()
         watch.until(lambda: watch.is_(Phase.RECONNECTING))
     assert watch.shots[0].image.shape == (192, 320, 3)
     assert watch.shots[0].image.std() > 20  # a test pattern, not a grey nothing

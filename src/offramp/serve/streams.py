@@ -43,6 +43,7 @@ async def pictures(
     request: Request,
     name: str,
     fps: Annotated[float, Query(gt=0, le=60, description="Pictures a second, at most.")] = 5.0,
+    width: Annotated[int | None, Query(ge=1, description="Shrink them to no less.")] = None,
 ) -> Response:
     """Stream a camera's answers, drawn over its pictures, as MJPEG.
 
@@ -52,7 +53,7 @@ async def pictures(
     service.backend.latest(name)  # refuses a camera that there is not
     interval = 1 / min(fps, service.configuration.limits.stream_fps)
     kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-    return Stream(_pictures(service, name, interval), kind, service.streams)
+    return Stream(_pictures(service, name, interval, width), kind, service.streams)
 
 
 async def events(
@@ -87,7 +88,9 @@ async def socket(websocket: WebSocket) -> None:
             service.unsubscribe(subscription)
 
 
-async def _pictures(service: Service, name: str, interval: float) -> AsyncIterator[bytes]:
+async def _pictures(
+    service: Service, name: str, interval: float, width: int | None
+) -> AsyncIterator[bytes]:
     last = None
     while not service.closing.is_set():
         try:
@@ -96,7 +99,8 @@ async def _pictures(service: Service, name: str, interval: float) -> AsyncIterat
             return
         if answer is not None and answer.number != last:
             last = answer.number
-            picture, _ = await service.work(partial(drawn, service, answer, "overlay", "JPEG"))
+            draw = partial(drawn, service, answer, "overlay", "JPEG", width)
+            picture, _ = await service.work(draw)
             head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}"
             yield head.encode() + b"\r\n\r\n" + picture + b"\r\n"
         await _wait(service.closing, interval)

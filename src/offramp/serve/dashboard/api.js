@@ -27,7 +27,7 @@ export async function ask(path, { method = "GET", body } = {}) {
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
   } catch {
-    throw new Gone("the server does not answer");
+    throw new Gone("no answer from the server");
   }
   if (response.ok) return response;
   throw new Refusal(response.status, await reasonOf(response));

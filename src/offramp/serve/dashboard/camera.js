@@ -9,7 +9,7 @@ import { absence, count, exit, ms, percent, rate } from "./words.js";
 
 const STREAM_FPS = 10;
 const KEY = "details";
-const WIDTH_PX = 640;
+const WIDTH_PX = 720;
 
 export class CameraView {
   constructor(model, pictures, refresh) {
@@ -53,7 +53,7 @@ export class CameraView {
     if (this._view !== "overlay") return this._poll(this._view);
     picture.onload = () => show(picture, true);
     picture.onerror = () => this._poll("overlay"); // no place for a stream is left, or it ended
-    picture.src = path(this.name, `/overlay?fps=${STREAM_FPS}`);
+    picture.src = path(this.name, `/overlay?fps=${STREAM_FPS}&width=${WIDTH_PX}`);
     show(picture, true);
   }
 
@@ -68,7 +68,8 @@ export class CameraView {
     write(slots.name, this.name);
     write(slots.state, state);
     write(slots.address, told.status.address);
-    write(slots.over, absence(state, reason));
+    const lost = document.body.classList.contains("lost");
+    write(slots.over, lost ? "No answer from the server" : absence(state, reason));
     slots.picture.parentElement.style.setProperty("--shape", status.size?.join(" / ") ?? "16 / 9");
     slots.picture.alt = `${this.name}, ${this._view}`;
     show(slots.pause, this._model.may("operator") && !["ended", "failed"].includes(state));

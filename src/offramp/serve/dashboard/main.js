@@ -79,11 +79,11 @@ function onGone(since, why = "") {
   document.body.classList.toggle("lost", since !== null);
   if (since !== null) {
     const ago = duration((Date.now() - since) / 1000);
-    write(gone, `No answer from the server for ${ago}: ${why}. Trying again; what is shown is old.`);
+    write(gone, `For ${ago}: ${why}. Trying again; what is shown is old.`);
   } else if (was) {
     view.look(); // its stream ended with the server
   }
-  drawLink();
+  draw();
 }
 
 function onLocked() {

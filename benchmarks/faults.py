@@ -18,14 +18,15 @@ ever less, which is another question.
 
 A fault is noticed when the camera is said to be anything but running, or damaged frames count.
 A camera is back when it runs and three more of its frames were answered. Wanted: noticed within
-3 s, back within 5 s, others' frame rate within 5 % of what it was before.
+3 s, back within 5 s, others' frame rate within 5 % of what it was before. Where the level of
+degradation is above 0, the machine was too slow: then answers say nothing about the faults.
 Needs /usr/bin/python3 with GStreamer's bindings; see tests/video/rtsp_farm.py.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ class Camera:
     corrupt: int
     answered: int
     size: tuple[int, int] | None
+    level: int
 
 
 Sample = tuple[float, dict[str, Camera]]
@@ -153,52 +155,39 @@ def _faults(farm: Farm, proxy: Proxy, cameras: tuple[str, ...]) -> dict[str, Fau
 
 def _suffer(served: Served, fault: Fault, others: Sequence[str], hold_s: float) -> dict[str, Any]:
     """Watch before, during and after one fault."""
-    calm = list(_samples(served, lambda _: False, hold_s + GOALS["back_s"]))
+    calm = list(_samples(served, lambda: False, hold_s + GOALS["back_s"]))
     begun = fault.begin()
-    samples = list(_samples(served, lambda _: False, hold_s if fault.lasts else 0.0))
+    samples = list(_samples(served, lambda: False, hold_s if fault.lasts else 0.0))
     ended = fault.end()
-    start = samples[-1] if fault.lasts else calm[-1]
-    target = {name: start[1][name].answered + 3 for name in fault.cameras}
-    if fault.lasts:
-        # What is answered by then came before the end, or nearly so.
-        target = {name: _seen(served)[name].answered + 3 for name in fault.cameras}
+    corrupt = {name: calm[-1][1][name].corrupt for name in fault.cameras}
 
-    def back(sample: Sample) -> bool:
-        return all(_back(sample[1][name], target[name]) for name in fault.cameras)
+    def returned() -> list[float | None]:
+        return [_returned(samples, name, ended, corrupt[name]) for name in fault.cameras]
 
-    samples += _samples(served, back, LONGEST_S)
+    for sample in _samples(served, lambda: None not in returned(), LONGEST_S):
+        samples.append(sample)  # noqa: PERF402 `returned` looks at it in between
+    back = returned()
     if not fault.lasts:  # long enough to count the others' frames
-        samples += _samples(served, lambda _: False, hold_s)
-    before = {name: calm[-1][1][name].corrupt for name in fault.cameras}
-    noticed = {
-        name: _first(samples, lambda one, name=name: _hurt(one[name], before[name]))
-        for name in fault.cameras
-    }
-    returned = {
-        name: _first(
-            [one for one in samples if one[0] > ended],
-            lambda one, name=name: _back(one[name], target[name]),
-        )
-        for name in fault.cameras
-    }
+        samples += _samples(served, lambda: False, hold_s)
     rates = [_rate(part, others) for part in (calm, samples)]
     return {
-        "noticed_s": _since(begun, noticed.values()),
-        "back_s": _since(ended, returned.values()),
+        "noticed_s": _since(begun, [_noticed(samples, n, corrupt[n]) for n in fault.cameras]),
+        "back_s": _since(ended, back),
         "others_decoded": rates[1][0] / rates[0][0],
         "others_answered": rates[1][1] / rates[0][1],
+        "level": max(camera.level for _, seen in calm + samples for camera in seen.values()),
         "sizes": sorted({str(samples[-1][1][name].size) for name in fault.cameras}),
     }
 
 
-def _samples(served: Served, over: Callable[[Sample], bool], seconds: float) -> Iterable[Sample]:
-    """Look at all cameras, again and again; once at least."""
+def _samples(served: Served, over: Callable[[], bool], seconds: float) -> Iterator[Sample]:
+    """Look at all cameras, again and again, for so long or until it is over; once at least."""
     end = time.perf_counter() + seconds
     while True:
         cameras = _seen(served)
-        sample = (time.perf_counter(), cameras)
-        yield sample
-        if over(sample) or sample[0] >= end:
+        now = time.perf_counter()
+        yield now, cameras
+        if now >= end or over():
             return
         time.sleep(EVERY_S)
 
@@ -213,26 +202,35 @@ def _seen(served: Served) -> dict[str, Camera]:
             corrupt=status["counters"]["corrupt"],
             answered=one["counts"]["answered"],
             size=tuple(status["size"]) if status["size"] else None,
+            level=one["level"],
         )
     return told
 
 
-def _hurt(camera: Camera, corrupt: int) -> bool:
-    return camera.state != "running" or camera.corrupt > corrupt
+def _noticed(samples: Sequence[Sample], name: str, corrupt: int) -> float | None:
+    """Tell when a camera was first said to be not well; it had so many corrupt frames before."""
+    for at, cameras in samples:
+        if cameras[name].state != "running" or cameras[name].corrupt > corrupt:
+            return at
+    return None
 
 
-def _back(camera: Camera, answered: int) -> bool:
-    return camera.state == "running" and camera.answered >= answered
+def _returned(samples: Sequence[Sample], name: str, ended: float, corrupt: int) -> float | None:
+    """Tell when a camera that was not well ran again and was answered, after the fault's end."""
+    noticed = _noticed(samples, name, corrupt)
+    if noticed is None:
+        return None
+    since = [(at, cameras[name]) for at, cameras in samples if at >= max(ended, noticed)]
+    for at, camera in since:
+        if camera.state == "running" and camera.answered >= since[0][1].answered + 3:
+            return at
+    return None
 
 
-def _first(samples: Sequence[Sample], holds: Callable[[dict[str, Camera]], bool]) -> float | None:
-    return next((at for at, cameras in samples if holds(cameras)), None)
-
-
-def _since(start: float, times: Iterable[float | None]) -> float | None:
+def _since(start: float, times: Sequence[float | None]) -> float | None:
     """Tell how long the last camera took; none if one never did."""
-    known = list(times)
-    return None if None in known else max(at - start for at in known if at is not None)
+    known = [at - start for at in times if at is not None]
+    return max(known) if len(known) == len(times) else None
 
 
 def _rate(samples: Sequence[Sample], cameras: Sequence[str]) -> tuple[float, float]:

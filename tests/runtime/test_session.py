@@ -251,6 +251,15 @@ def test_what_steps_take_is_learned_anew(bundle: Bundle, frames: list[Array]) ->
     assert session.segment(frames[0], deadline_ms=45).exit == 2
 
 
+def test_one_freak_does_not_rule_a_step_out_for_ever(bundle: Bundle, frames: list[Array]) -> None:
+    session, engine = watched(bundle, step_ms=500, policy=At(9))
+    session.segment(frames[0])
+    engine.step_ms = 10
+    exits = [session.segment(frames[0], deadline_ms=45).exit for _ in range(100)]
+    assert exits[0] == 0
+    assert exits[-1] == 2
+
+
 def test_refining_and_segmenting_agree(session: Session, frames: list[Array]) -> None:
     result = session.segment(frames[0])
     refined = list(session.refine(frames[0]))[result.exit]

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 import websockets.sync.client
 from PIL import Image
 
@@ -26,6 +27,8 @@ FLAGS = (
     "--disable-component-update", "--hide-scrollbars", "--remote-debugging-port=0",
 )  # fmt: skip
 WAIT_S = 60.0
+
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 
 class Page:
@@ -39,7 +42,7 @@ class Page:
         self.complaints: list[str] = []
         self._connection = connection
         self._numbers = itertools.count(1)
-        for domain in ("Page", "Runtime", "Log", "Network"):
+        for domain in ("Page", "Runtime", "Log"):
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -128,7 +131,9 @@ def browser(folder: Path) -> Iterator[Page]:
             port = _port(folder / "DevToolsActivePort", running)
             pages = httpx.get(f"http://127.0.0.1:{port}/json/list", timeout=WAIT_S).json()
             address = next(p["webSocketDebuggerUrl"] for p in pages if p["type"] == "page")
-            with websockets.sync.client.connect(address, max_size=None, proxy=None) as connection:
+            with websockets.sync.client.connect(
+                address, max_size=None, proxy=None, ping_interval=None, close_timeout=1
+            ) as connection:
                 yield Page(connection)
         finally:
             running.terminate()

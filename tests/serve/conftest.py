@@ -19,6 +19,7 @@ from offramp.video.analytics import Analytics
 from offramp.video.camera import CameraSpec
 from offramp.video.state import Phase
 from offramp.video.status import CameraStatus, Counters, Shot
+from tests.serve.browser import Page, browser
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # which HTTP client it should be based on
@@ -154,3 +155,20 @@ def live(service: Service, port: int = 0) -> Iterator[Server]:
         server.should_exit = True
         thread.join(60)
         assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def fresh(page: Page) -> Page:
+    """The page as if it had never been anywhere."""
+    page.open("about:blank")
+    page.send("Network.clearBrowserCookies")
+    page.resize(1280, 900)
+    page.darken(False)
+    page.complaints.clear()
+    return page

@@ -1,12 +1,16 @@
 """How long steps take on this machine at this time, learned from how long they took."""
 
 from bisect import bisect_left, insort
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable
 from math import ceil
 
 REMEMBERED = 200
 """How many of a step's last times are looked back at."""
+
+REFUSALS = 20
+"""A step loses its slowest time whenever it was refused so often: it may have been a freak, and
+what is never begun is never measured again."""
 
 
 class Pace:
@@ -20,6 +24,7 @@ class Pace:
         self._remembered = remembered
         self._last: dict[Hashable, deque[float]] = {}
         self._sorted: dict[Hashable, list[float]] = {}
+        self._refused: Counter[Hashable] = Counter()
 
     def note(self, step: Hashable, seconds: float) -> None:
         """Remember that a step took so long; forget its oldest time."""
@@ -36,3 +41,9 @@ class Pace:
         if not ordered:
             return 0.0
         return ordered[max(ceil(share * len(ordered)), 1) - 1]
+
+    def refuse(self, step: Hashable) -> None:
+        """Note that a step was not begun because of what was expected of it."""
+        self._refused[step] += 1
+        if self._refused[step] % REFUSALS == 0 and self._sorted.get(step):
+            self._last[step].remove(self._sorted[step].pop())

@@ -184,6 +184,7 @@ class Session:
         if index == 0:
             until = None
         elif until is not None and begun + self._pace.expect(index, STEP_SHARE) > until:
+            self._pace.refuse(index)
             raise OutOfTime
         exit_before = reading.cells if reading is not None else None
         try:

@@ -110,7 +110,8 @@ async def listing(request: Request) -> HTMLResponse:
     title = escape(described["info"]["title"])
     return HTMLResponse(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<link rel="stylesheet" href="/style.css"><h1>{title} {offramp.__version__}</h1>'
+        '<link rel="icon" href="/icon.svg"><link rel="stylesheet" href="/style.css">'
+        f"<h1>{title} {offramp.__version__}</h1>"
         '<p>The same for programs: <a href="/openapi.json">openapi.json</a>. '
         "A token is sent as <code>Authorization: Bearer TOKEN</code>.</p>"
         "<table><tr><th></th><th>path</th><th>role</th><th></th><th>parameters</th></tr>"

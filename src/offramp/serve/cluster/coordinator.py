@@ -160,7 +160,7 @@ class Coordinator:
         busy = _watching(others)
         own = [camera for camera, owner in self._owners.items() if owner == name]
         mine = tuple(camera for camera in own if camera not in busy)
-        return Orders(self._table, dict(self._owners), mine, dict(self._reports))
+        return Orders(self._table, mine, dict(self._reports))
 
 
 def _watching(reports: Mapping[str, Report]) -> dict[str, str]:

@@ -123,7 +123,8 @@ class Member:
             self._orders = orders
             if news:
                 self._on_table(orders.table)
-            self._obey(orders)
+            if self._obey(orders):  # the others shall hear of it with their next report
+                self._orders = orders = self._coordinator.beat(self._report())
         peers = {k: v.url for k, v in orders.reports.items() if k != self.name}
         self._relay.keep(peers)
 
@@ -131,8 +132,14 @@ class Member:
         """Tell the URL of the replica that watches a camera; none if it is this one, or no one."""
         if self._orders is None or camera in self._here():
             return None
-        owner = self._orders.reports.get(self._orders.owners.get(camera, ""))
-        return None if owner is None or owner.name == self.name else owner.url
+        return next(
+            (
+                report.url
+                for name, report in self._orders.reports.items()
+                if name != self.name and any(w.spec.name == camera for w in report.watched)
+            ),
+            None,
+        )
 
     def urls(self) -> dict[str, str]:
         """Tell where each replica answers for itself, this one first."""
@@ -183,15 +190,16 @@ class Member:
         return tuple(told.get(name) or nowhere(entry.spec) for name, entry in entries.items())
 
     def latest(self, name: str) -> Answer | None:
-        """Give the last answer to a camera of this replica.
+        """Give the last answer to a camera of this replica; none also for one that is on its way.
 
         Raises:
             UnknownName: there is none of this name here; `elsewhere` tells where it is.
         """
         if name in self._here():
             return self._own.latest(name)
-        if self._orders is not None and name in self._orders.mine:
-            return None  # about to come
+        known = self._orders is not None and name in self._orders.table.entries
+        if known and self.elsewhere(name) is None:
+            return None
         raise UnknownName("camera", name[:64], self._here())
 
     def segment(
@@ -225,8 +233,9 @@ class Member:
         watched, counted = tuple(self._own.cameras()), self._own.statistics()
         return Report(self.name, self.url, os.getpid(), watched, counted, table)
 
-    def _obey(self, orders: Orders) -> None:
-        """Watch what shall be watched here, and nothing else."""
+    def _obey(self, orders: Orders) -> bool:
+        """Watch what shall be watched here, and nothing else; tells whether anything changed."""
+        before = self._here()
         wanted = {name: orders.table.entries[name].spec for name in orders.mine}
         for watched in self._own.cameras():
             name = watched.spec.name
@@ -242,6 +251,7 @@ class Member:
                 logger.error("camera '%s' cannot be watched: %s", name, error)
         for name in self._here():
             self._rest(name, name in orders.mine and orders.table.entries[name].paused)
+        return self._here() != before
 
     def _rest(self, name: str, paused: bool) -> None:
         if paused and name not in self._paused:

@@ -85,12 +85,10 @@ class Orders:
 
     Attributes:
         table: the newest.
-        owners: replica of each camera.
         mine: cameras to watch now: those of its own that no other replica still watches.
         reports: the last report of every replica that lives, by name.
     """
 
     table: Table
-    owners: Mapping[str, str]
     mine: tuple[str, ...]
     reports: Mapping[str, Report]

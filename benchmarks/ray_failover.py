@@ -4,8 +4,9 @@
 
 Starts `offramp serve --ray` with synthetic cameras, asks for answers at a steady rate, each request
 at its time whether or not those before it have come back, and kills one replica (SIGKILL) after
-another. Every request is told with its outcome; one that failed is asked once more, as a client
-would. Cameras are looked at four times a second.
+another. A request that failed is asked once more, as a client would; one that was refused (429),
+after the time that the refusal names. Lost is what failed in any other way, also the second time.
+Cameras are looked at four times a second.
 """
 
 import argparse
@@ -66,7 +67,7 @@ def main() -> None:
         left = list(replicas_of(name))
     measured["processes_left"] = len(left)
     for key, value in measured.items():
-        if key not in ("requests", "looks"):
+        if key != "homes":
             print(f"{key}: {value}")
     save(arguments.out, {"arguments": told(arguments), **measured}, "ray")
 
@@ -199,6 +200,7 @@ def ask(address: str, arguments: argparse.Namespace, begin: float) -> list[Sampl
             start = time.monotonic()
             sample = Sample(due, once(client, body))
             if sample.outcome != "200":
+                time.sleep(1.0 if sample.outcome == "429" else 0.0)  # what `Retry-After` says
                 sample.second = once(client, body)
             sample.seconds = time.monotonic() - start
             return sample
@@ -222,21 +224,26 @@ def once(client: httpx.Client, body: bytes) -> str:
 def summary(samples: list[Sample], looks: list[Look], kills: list[float]) -> dict[str, Any]:
     """Say how long cameras were gone, and which requests were."""
     back = [gone(looks, when) for when in kills]
-    took = np.array([sample.seconds for sample in samples])
-    failed = [sample for sample in samples if sample.outcome != "200"]
+    took = np.array([sample.seconds for sample in samples if sample.outcome == "200"])
+    failed = [sample for sample in samples if sample.outcome not in ("200", "429")]
+    refused = [sample for sample in samples if sample.outcome == "429"]
     return {
         "cameras_back_after_s": [None if each is None else round(each, 2) for each in back],
         "cameras_back_in_time": all(each is not None and each <= WANTED_S for each in back),
         "requests_sent": len(samples),
         "outcomes": dict(Counter(sample.outcome for sample in samples)),
-        "second_tries": dict(Counter(sample.second for sample in failed)),
-        "lost_after_a_second_try": sum(sample.second not in ("", "200") for sample in samples),
+        "failed": [asdict(sample) for sample in failed],
+        "lost": sum(sample.second not in ("200", "429") for sample in failed),
+        "second_tries_of_refused": dict(Counter(sample.second for sample in refused)),
         "request_p50_ms": round(1000 * float(np.median(took)), 1),
         "request_p95_ms": round(1000 * float(np.percentile(took, 95)), 1),
         "request_max_ms": round(1000 * float(took.max()), 1),
-        "failed": [asdict(sample) for sample in failed],
-        "kills_s": kills,
-        "looks": [asdict(each) for each in looks],
+        "kills_s": [round(when, 2) for when in kills],
+        "homes": [
+            {"s": round(each.when, 2), **each.homes}
+            for each, last in zip(looks[1:], looks, strict=False)
+            if each.homes != last.homes
+        ],
     }
 
 

@@ -1,9 +1,12 @@
 """Members and their coordinator: who watches what while replicas come, go and fall silent."""
 
+import sys
 from itertools import chain
 
 import pytest
+from typer.testing import CliRunner
 
+from offramp.cli.main import app
 from offramp.core.errors import BadInput, UnknownName
 from offramp.serve.cluster.coordinator import SILENT_S, Coordinator
 from offramp.serve.cluster.placed import summed
@@ -199,3 +202,12 @@ def test_a_camera_that_nobody_watches_yet_is_told_of() -> None:
     assert told == {}  # heard at the next report
     troop.tick()
     assert {told.spec.name for told in troop.members["two"].cameras()} == {"x"}
+
+
+def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("deployment", "far"):
+        monkeypatch.delitem(sys.modules, f"offramp.serve.cluster.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = CliRunner().invoke(app, ["serve", "nowhere", "--ray"])
+    assert result.exit_code == 2
+    assert "offramp[ray]" in result.output

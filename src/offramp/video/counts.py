@@ -21,11 +21,10 @@ BOUNDS_MS = (5.0, 10.0, 20.0, 30.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 500.
 
 FPS_WINDOW_S = 10.0
 
-Reason = Literal["displaced", "rate", "rejected", "removed"]
-REASONS: tuple[Reason, ...] = ("displaced", "rate", "rejected", "removed")
-"""Why a frame was dropped before it was begun, or given up later: a newer one came; the frame
-rate is lowered; the request could not be admitted; its camera was removed or paused, or all
-stopped."""
+Reason = Literal["displaced", "rejected", "removed"]
+REASONS: tuple[Reason, ...] = ("displaced", "rejected", "removed")
+"""Why a frame was dropped before it was begun, or given up later: a newer one came; the
+request could not be admitted; its camera was removed or paused, or all stopped."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Statistics:
         cameras: counters by camera.
         requests: counters of requests.
         level: of degradation; 0: none.
-        level_name: the same in a word, as "full", "exit 1", "rate 1/2", "shed".
+        level_name: the same in a word, as "full", "exit 1", "rate", "shed".
         levels: how many levels there are at present.
         workers: threads that compute.
         busy_s: seconds that they have computed, together.

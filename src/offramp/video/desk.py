@@ -15,7 +15,7 @@ from offramp.video.events import Board
 from offramp.video.feed import Feed, Monitor
 from offramp.video.gauge import Gauge
 from offramp.video.job import REQUESTS, Decision, Ended, Job, Task
-from offramp.video.ladder import PERIOD_S, Demand, Ladder
+from offramp.video.ladder import PERIOD_S, SHED, Ladder
 from offramp.video.scheduler import Scheduler
 from offramp.video.walk import Anchor, Outcome, Walk, answer_of
 
@@ -270,28 +270,19 @@ class Desk:
 
     def _look(self, now: float) -> None:
         """Look at the load of the last period, and let the ladder move."""
-        past = now - self.gauge.looked
-        for feed in self.feeds.values():
-            feed.fps = (feed.ledger.received - feed.counted) / past
-            feed.counted = feed.ledger.received
-        load = self.gauge.look(now)
-        change = self.ladder.update(now, load, self._demands())
+        change = self.ladder.update(now, self.gauge.look(now), self._floors())
         self._limit()
         if change is not None:
             self.board.publish(told.of_level(change))
-            if change.after == len(self.ladder.levels) - 1:
+            if change.name == SHED:
                 self.board.publish(told.of_overload(change))
 
-    def _demands(self) -> dict[str, Demand]:
-        return {
-            name: Demand(feed.spec.weight, self.floor(feed), feed.fps, feed.live)
-            for name, feed in self.feeds.items()
-        }
+    def _floors(self) -> dict[str, int]:
+        return {name: self.floor(feed) for name, feed in self.feeds.items()}
 
     def _limit(self) -> None:
         """Put the level into force."""
-        for name, (cap, keep) in self.ladder.limits(self._demands()).items():
-            feed = self.feeds[name]
-            feed.cap, feed.keep = cap, keep
-            self.scheduler.limit(name, cap, keep)
+        for name, cap in self.ladder.caps(self._floors()).items():
+            self.feeds[name].cap = cap
+            self.scheduler.limit(name, cap)
         self.scheduler.limit(REQUESTS, self.ladder.current.cap)

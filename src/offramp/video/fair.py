@@ -26,11 +26,9 @@ class Flow:
         parallel: how many frames may be under way at a time.
         work: seconds that a frame takes on average.
         cap: the last exit that may answer at present.
-        keep: share of the frames that is taken at present.
         queue: the frames that wait, in the order in which they came.
         begun: how many are under way.
         virtual: seconds spent on it, over its weight.
-        credit: the part of a frame that is due to be taken.
     """
 
     name: str
@@ -39,24 +37,14 @@ class Flow:
     parallel: int
     work: float
     cap: int
-    keep: float = 1.0
     queue: deque[Job] = field(default_factory=deque)
     begun: int = 0
     virtual: float = 0.0
-    credit: float = 1.0
 
     @property
     def idle(self) -> bool:
         """Tell whether nothing waits or is under way."""
         return not self.queue and not self.begun
-
-    def keeps(self) -> bool:
-        """Tell whether the next frame is of the share that is taken; spreads that share evenly."""
-        self.credit = min(self.credit, 1.0) + self.keep
-        if self.credit < 1.0 - 1e-9:
-            return False
-        self.credit -= 1.0
-        return True
 
 
 class Flows:

@@ -93,7 +93,6 @@ class Watched:
         level: of degradation; 0: none.
         cap: the last exit that may answer it at present.
         floor: the first exit at which the policy may stop it.
-        keep: share of its frames that is taken at present.
         fps: answers per second, over the last 10 seconds.
         p50_ms: median latency of the last 500 answers; none without any.
         p95_ms: 95th percentile of the same.
@@ -108,7 +107,6 @@ class Watched:
     level: int
     cap: int
     floor: int
-    keep: float
     fps: float
     p50_ms: float | None
     p95_ms: float | None
@@ -131,9 +129,6 @@ class Feed:
         cells: that answer at its output stride, if the plan compares answers.
         anchor: the answer that stands while the scene does not change.
         cap: the last exit that may answer it at present.
-        keep: share of its frames that is taken at present.
-        fps: frames per second that it sends.
-        counted: frames that it had sent at the last look.
     """
 
     spec: CameraSpec
@@ -146,9 +141,6 @@ class Feed:
     latest: Answer | None = None
     cells: Array | None = None
     anchor: Anchor | None = None
-    keep: float = 1.0
-    fps: float = 0.0
-    counted: int = 0
 
     def watched(
         self, status: CameraStatus, level: int, floor: int, monitored: Watch | None, now: float
@@ -162,7 +154,6 @@ class Feed:
             level=level,
             cap=self.cap,
             floor=floor,
-            keep=self.keep,
             fps=self.ledger.fps(now, self.since),
             p50_ms=latency[0] if latency else None,
             p95_ms=latency[1] if latency else None,

@@ -24,7 +24,7 @@ class Gauge:
         self._workers = workers
         self._busy_before = 0.0
         self._live_s = 0.0
-        self._frames = self._missed = 0
+        self._frames = self._missed = self._lost = 0
 
     def worked(self, seconds: float, live: bool) -> None:
         """Note a step; files take any time that is left, so theirs tells nothing of the load."""
@@ -32,17 +32,19 @@ class Gauge:
         self._live_s += seconds if live else 0.0
 
     def ended(self, ended: Ended) -> None:
-        """Note what became of a frame; those left out on purpose tell nothing of the load."""
-        if ended.reason in ("rate", "removed"):
+        """Note what became of a frame; those of a camera that is gone tell nothing of the load."""
+        if ended.reason == "removed":
             return
         self._frames += 1
         self._missed += ended.fate in ("dropped", "shed") or ended.job.involuntary
+        self._lost += ended.fate == "shed" or ended.reason == "rejected"
 
     def look(self, now: float) -> Load:
         """Sum up the period since the last look, and begin a new one."""
         capacity = max(now - self.looked, 1e-9) * self._workers
-        load = Load(self._frames, self._missed, min(self._live_s / capacity, 1.0))
+        busy = min(self._live_s / capacity, 1.0)
+        load = Load(self._frames, self._missed, self._lost, busy)
         self.utilisation = min((self.busy_s - self._busy_before) / capacity, 1.0)
         self.looked, self._busy_before, self._live_s = now, self.busy_s, 0.0
-        self._frames = self._missed = 0
+        self._frames = self._missed = self._lost = 0
         return load

@@ -68,13 +68,12 @@ class Scheduler:
         self._drop(self._flows.empty())
         self._forget(self._in_hand())
 
-    def limit(self, name: str, cap: int, keep: float = 1.0) -> None:
-        """Let a camera's frames be answered by exit `cap` at the latest, and take a share of them.
+    def limit(self, name: str, cap: int) -> None:
+        """Let a camera's frames be answered by exit `cap` at the latest.
 
         Under a cap below its `floor` a job is answered at its floor.
         """
-        flow = self._flows.find(name)
-        flow.cap, flow.keep = cap, keep
+        self._flows.find(name).cap = cap
 
     def room(self, name: str) -> bool:
         """Tell whether none of a camera's frames waits."""
@@ -93,9 +92,6 @@ class Scheduler:
             if excess > 0:
                 self._end(job, "dropped", "rejected")
                 return Decision(False, None, "rejected", max(excess, SHORTEST_RETRY_S))
-        if flow.newest and not flow.keeps():
-            self._end(job, "dropped", "rate")
-            return Decision(False, None, "rate")
         displaced = self._flows.put(flow, job)
         if displaced is not None:
             self._end(displaced, "dropped", "displaced")

@@ -50,7 +50,6 @@ def nowhere(spec: CameraSpec) -> Placed:
         level=0,
         cap=0,
         floor=0,
-        keep=1.0,
         fps=0.0,
         p50_ms=None,
         p95_ms=None,

@@ -88,7 +88,10 @@ def parsed() -> argparse.Namespace:
 
 def told(arguments: argparse.Namespace) -> dict[str, Any]:
     """Say what was asked for."""
-    return {key: str(v) if isinstance(v, Path) else v for key, v in vars(arguments).items()}
+    return {
+        key: value.name if isinstance(value, Path) else value
+        for key, value in vars(arguments).items()
+    }
 
 
 @contextmanager

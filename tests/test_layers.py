@@ -59,6 +59,7 @@ ANYWHERE: dict[str, frozenset[str]] = {
     "fastapi": frozenset({"serve"}),
     "uvicorn": frozenset({"serve"}),
     "prometheus_client": frozenset({"serve"}),
+    "ray": frozenset({"serve/cluster"}),
     "av": frozenset({"video", "data/synthetic", "data/clips.py"}),
     "scipy": frozenset({"data/readers"}),
 }

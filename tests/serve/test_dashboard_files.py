@@ -55,7 +55,7 @@ def test_the_arithmetic_of_the_page(fresh: Page, service: Service) -> None:
         rates = run("history", f"{walk} return h.samples.map(s => [s.at, s.rates]); }}")
         assert rates == [[2, [2.0, 0.5]], [4, [1.0, 0.0]]], "counters that fall began anew"
 
-        words = {"full": "Full", "exit 2": "Up to exit 2", "rate 1/4": "1/4 of the frames"}
+        words = {"full": "Full", "exit 2": "Up to exit 2", "rate": "Fewer frames"}
         for name, title in {**words, "shed": "Overloaded"}.items():
             assert run("words", "m.level(n)[0]", n=name) == title
         times = {59.9: "59 s", 200: "3 min 20 s", 7500: "2 h 5 min", 273600: "3 d 4 h"}

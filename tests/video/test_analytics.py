@@ -117,7 +117,7 @@ def test_a_camera_is_shown_without_its_password(bench: Any) -> None:
     (watched,) = b.analytics.cameras()
     assert "secret" not in repr(watched)
     assert watched.status.state == "running"
-    assert (watched.level, watched.cap, watched.floor, watched.keep) == (0, 2, 0, 1.0)
+    assert (watched.level, watched.cap, watched.floor) == (0, 2, 0)
     assert (watched.p50_ms, watched.agreement) == (None, None)
 
 
@@ -479,13 +479,13 @@ def test_utilisation_and_level_are_told(bench: Any) -> None:
     statistics = b.analytics.statistics()
     assert statistics.utilisation == pytest.approx(0.25, abs=0.05)
     assert statistics.busy_s == pytest.approx(0.32)
-    assert (statistics.level, statistics.level_name, statistics.levels) == (0, "full", 7)
+    assert (statistics.level, statistics.level_name, statistics.levels) == (0, "full", 5)
     assert (statistics.queued, statistics.begun, statistics.workers) == (0, 0, 1)
     assert statistics.uptime_s == pytest.approx(31 * 0.04 + 0.01)
 
 
 def play(b: Bench, until: float, interval_s: float) -> list[Event]:
-    """Play worker and cameras on the bench's clock; gives the changes of the level."""
+    """Play worker and cameras on the bench's clock; gives changes of the level, and alarms."""
     desk, runner = b.analytics._desk, b.analytics._workers._runner
     due = dict.fromkeys(b.cameras.named, b.clock.now)
     levels = []
@@ -500,7 +500,7 @@ def play(b: Bench, until: float, interval_s: float) -> list[Event]:
         start = b.clock.now
         desk.done(task, runner.run(task), b.clock.now - start, b.clock.now)
         while (event := b.events.get(0)) is not None:
-            levels += [event] if event.kind == "level" else []
+            levels += [event] if event.kind in ("level", "alarm") else []
     return levels
 
 
@@ -522,6 +522,19 @@ def test_a_machine_that_is_short_degrades_says_so_and_recovers() -> None:
     assert [change.payload["name"] for change in changes] == ["exit 2", "full"]
     statistics = b.analytics.statistics()
     assert all(balanced(counts) for counts in statistics.cameras.values())
+    b.analytics._workers.going = False
+
+
+def test_frames_without_time_for_the_first_exit_raise_an_alarm_at_last() -> None:
+    b = Bench()
+    b.analytics._workers.going = True  # its workers are played by this thread
+    b.analytics.add(spec("hall", deadline_ms=5.0))
+    *changes, alarm = play(b, until=b.clock.now + 12.0, interval_s=0.0310)
+    names = [change.payload["name"] for change in changes]
+    assert names == ["exit 2", "exit 1", "rate", "shed"]
+    assert (alarm.kind, alarm.payload["alarm"]) == ("alarm", "overload")
+    assert alarm.payload["reason"] == changes[-1].payload["reason"]
+    assert "no time even for the first exit" in alarm.payload["reason"]
     b.analytics._workers.going = False
 
 

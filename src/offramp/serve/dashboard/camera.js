@@ -193,7 +193,6 @@ function facts(told, { points }) {
     ["Dropped", dropped.length ? dropped.map(([why, number]) => `${count(number)} ${why}`).join(", ") : "0"],
     ["Shed", `${count(counts.shed)}${counts.failed ? `, ${count(counts.failed)} failed` : ""}`],
     ["Exits allowed", allowed(told, points)],
-    ["Frames kept", told.keep < 1 ? percent(told.keep) : null],
     ["Unchanged", counts.same ? `${count(counts.same)} answers given again` : null],
     ["Agreement", told.agreement === null ? null : `${percent(told.agreement, 2)} of the pixels with the last exit, ${count(counts.shadowed)} compared`],
     ["Drift", drift(told.monitored)],

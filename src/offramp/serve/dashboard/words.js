@@ -38,8 +38,8 @@ export function level(name) {
   const [kind, value] = name.split(" ");
   if (kind === "full") return ["Full", "Nothing is given up."];
   if (kind === "exit") return [`Up to exit ${value}`, `Too much to do: exit ${value} answers at the latest.`];
-  if (kind === "rate") return [`${value} of the frames`, `Too much to do: live cameras keep ${value} of their frames.`];
-  if (kind === "shed") return ["Overloaded", "Nothing more can be given up: what comes too late is left out."];
+  if (kind === "rate") return ["Fewer frames", "Too much to do: each live camera's frame rate falls to its fair share."];
+  if (kind === "shed") return ["Overloaded", "Frames are given up that are too late even for the first exit."];
   return [name, ""];
 }
 

@@ -496,9 +496,9 @@ def play(b: Bench, until: float, interval_s: float) -> list[Event]:
         task = desk.next(b.clock.now)
         if task is None:
             b.clock.now = min(due.values())
-            continue
-        start = b.clock.now
-        desk.done(task, runner.run(task), b.clock.now - start, b.clock.now)
+        else:
+            start = b.clock.now
+            desk.done(task, runner.run(task), b.clock.now - start, b.clock.now)
         while (event := b.events.get(0)) is not None:
             levels += [event] if event.kind in ("level", "alarm") else []
     return levels

@@ -12,10 +12,10 @@ from offramp.core.bundle import Bundle
 from offramp.core.errors import BadInput
 from offramp.core.score import ScoreSpec
 from offramp.data.images import Array, resize_image
-from offramp.export.parity import exits_to_end
 from offramp.models.network import MultiExitNetwork
 from offramp.runtime.engine import Engine, OutOfTime, Reading
 from offramp.runtime.engines import ENGINES
+from offramp.runtime.recording import exits_to_end
 from offramp.runtime.walk import GraphWalk
 
 CLOSE = 1e-4

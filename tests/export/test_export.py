@@ -14,9 +14,10 @@ from offramp.core.plan import Plan
 from offramp.data.images import Array
 from offramp.export import bundle as exporting
 from offramp.export import export
-from offramp.export.parity import compare, exits_to_end
+from offramp.export.parity import compare
 from offramp.models.count import count
 from offramp.models.network import MultiExitNetwork
+from offramp.runtime.recording import exits_to_end
 
 
 @pytest.fixture

@@ -1,47 +1,52 @@
-"""Quantiles of the last times are those that numpy finds."""
+"""Quantiles of the last times are those that numpy finds; what is refused loses its slowest."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offramp.runtime.pace import REFUSALS, Pace
+from offramp.runtime import pace
+from offramp.runtime.pace import DOUBTS, Times
 
-TIMES = st.lists(st.floats(0, 10), min_size=1, max_size=60)
 
-
-@given(TIMES, st.integers(1, 20), st.floats(0, 1))
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=60), st.integers(1, 20), st.floats(0, 1))
 def test_a_quantile_is_the_empirical_one_of_the_last_times(
-    times: list[float], remembered: int, share: float
+    seconds: list[float], window: int, share: float
 ) -> None:
-    pace = Pace(remembered)
-    for seconds in times:
-        pace.note("step", seconds)
-    last = times[-remembered:]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "WINDOW", window)
+        times = Times()
+        for one in seconds:
+            times.add(one)
+    last = seconds[-window:]
     expected = np.quantile(last, share, method="inverted_cdf")
-    within = sum(t <= pace.expect("step", share) for t in last)
-    assert within >= share * len(last) - 1e-9
-    assert pace.expect("step", share) == pytest.approx(expected) or share * len(last) % 1 < 1e-9
+    assert sum(one <= times.expect(share) for one in last) >= share * len(last) - 1e-9
+    assert times.expect(share) == pytest.approx(expected) or share * len(last) % 1 < 1e-9
+    assert times.mean() == pytest.approx(np.mean(last))
 
 
-def test_steps_do_not_mix_and_an_unknown_one_takes_no_time() -> None:
-    pace = Pace()
-    pace.note(0, 1.0)
-    pace.note(("decode", 2, 3), 5.0)
-    assert pace.expect(0, 0.99) == 1.0
-    assert pace.expect(("decode", 2, 3), 0.0) == 5.0
-    assert pace.expect(1, 0.99) == 0.0
+def test_without_times_nothing_is_expected() -> None:
+    assert Times().expect(0.99) == Times().mean() == 0.0
 
 
 def test_a_step_that_is_refused_again_and_again_loses_its_slowest_times() -> None:
-    pace = Pace(4)
+    times = Times()
     for seconds in (1.0, 9.0, 3.0):
-        pace.note("step", seconds)
-    for expected in (9.0, 3.0, 1.0, 0.0, 0.0):
-        assert pace.expect("step", 1.0) == expected
-        for _ in range(REFUSALS):
-            pace.refuse("step")
-    for seconds in (5.0, 6.0, 7.0, 8.0, 2.0):  # what is forgotten leaves room
-        pace.note("step", seconds)
-    assert pace.expect("step", 1.0) == 8.0
-    assert pace.expect("step", 0.0) == 2.0
+        times.add(seconds)
+    for expected in (9.0, 3.0, 1.0, 1.0):
+        assert times.expect(1.0) == expected
+        for _ in range(DOUBTS):
+            times.refused()
+    times.add(2.0)
+    assert times.mean() == 1.5
+
+
+def test_a_step_that_is_tried_in_between_keeps_its_times() -> None:
+    times = Times()
+    for seconds in (1.0, 9.0):
+        times.add(seconds)
+    for _ in range(2):
+        for _ in range(DOUBTS - 1):
+            times.refused()
+        times.add(1.0)
+    assert times.expect(1.0) == 9.0

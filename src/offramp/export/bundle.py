@@ -26,11 +26,12 @@ from offramp.core.score import ScoreSpec
 from offramp.data.images import Array
 from offramp.export.forms import check_forms, compare_form, write_forms
 from offramp.export.graphs import ScoredHead, Span, write_decoder, write_head, write_span
-from offramp.export.parity import compare, exits_to_end
+from offramp.export.parity import compare
 from offramp.models.auxiliary import require_trained
 from offramp.models.count import count
 from offramp.models.network import END, MultiExitNetwork
 from offramp.models.split import IMAGE
+from offramp.runtime.recording import exits_to_end
 
 UNCHECKED = Parity(
     images=0,

@@ -7,16 +7,15 @@ import torch
 
 from offramp.core.bundle import FRAME, Bundle, FormParity, Parity
 from offramp.core.errors import BundleError
-from offramp.core.head import OWN
-from offramp.core.plan import Plan
 from offramp.core.score import ScoreSpec
 from offramp.core.wiring import SINGLE_GIVES, SIZE
 from offramp.data.images import Array, resize_image
 from offramp.metrics.seen import Seen
-from offramp.models.network import END, MultiExitNetwork
+from offramp.models.network import MultiExitNetwork
 from offramp.policies.policy import RulePolicy, replay
 from offramp.runtime.engine import NOBODY, Engine
 from offramp.runtime.ort import OnnxRuntimeEngine, load_graph
+from offramp.runtime.recording import exits_to_end
 from offramp.scores import Context
 from offramp.scores import labels as labels_of
 
@@ -129,9 +128,3 @@ def _read_torch(
             read.append((reading.logits, [float(reading.scores[s.name]) for s in scores]))
             exit_before = labels_of(reading.logits)
     return read
-
-
-def exits_to_end(plan: Plan) -> list[tuple[str, str]]:
-    """List the position and head of each exit of a plan, the network's own end always last."""
-    exits = [(planned.point, planned.head) for planned in plan.exits]
-    return exits if exits[-1] == (END, OWN) else [*exits, (END, OWN)]

@@ -6,10 +6,10 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.core.errors import BadInput
 from offramp.core.progress import Track, silent
 from offramp.data.dataset import Dataset
 from offramp.metrics.confusion import intersections_unions, iou, mean_iou
+from offramp.runtime.recording import check_classes
 from offramp.runtime.session import Result, Session
 
 Counts = NDArray[np.int64]
@@ -58,13 +58,8 @@ def evaluate(
     Raises:
         BadInput: the data set has other classes than the bundle.
     """
+    check_classes(session.bundle, data)
     model = session.bundle.manifest.model
-    if data.names != model.names:
-        raise BadInput(
-            f"{data.file} has other classes than {session.bundle.folder}",
-            expected=", ".join(model.names),
-            got=", ".join(data.names),
-        )
     samples = data.samples(split)
     rows: tuple[list[_Row], list[_Row]] = ([], [])
     before: tuple[str, Result] | None = None

@@ -1,49 +1,57 @@
-"""How long steps take on this machine at this time, learned from how long they took."""
+"""How long a step takes on this machine at this time, learned from how long it took."""
 
 from bisect import bisect_left, insort
-from collections import Counter, deque
-from collections.abc import Hashable
+from collections import deque
 from math import ceil
 
-REMEMBERED = 200
-"""How many of a step's last times are looked back at."""
+WINDOW = 100
+"""Times that are kept of each step."""
 
-REFUSALS = 20
-"""A step loses its slowest time whenever it was refused so often: it may have been a freak, and
-what is never begun is never measured again."""
+DOUBTS = 5
+"""A step that was refused so often without being tried loses its slowest time."""
 
 
-class Pace:
-    """The last times of every step, and their quantiles.
+class Times:
+    """The last times of one step, in seconds."""
 
-    Args:
-        remembered: how many times of each step count.
-    """
+    def __init__(self) -> None:
+        self._order = deque[float]()
+        self._sorted: list[float] = []
+        self._sum = 0.0
+        self._refused = 0
 
-    def __init__(self, remembered: int = REMEMBERED) -> None:
-        self._remembered = remembered
-        self._last: dict[Hashable, deque[float]] = {}
-        self._sorted: dict[Hashable, list[float]] = {}
-        self._refused: Counter[Hashable] = Counter()
+    def add(self, seconds: float) -> None:
+        """Take in a measured time; the oldest goes."""
+        self._refused = 0
+        if len(self._order) == WINDOW:
+            self._drop(self._order.popleft())
+        self._order.append(seconds)
+        insort(self._sorted, seconds)
+        self._sum += seconds
 
-    def note(self, step: Hashable, seconds: float) -> None:
-        """Remember that a step took so long; forget its oldest time."""
-        last = self._last.setdefault(step, deque())
-        ordered = self._sorted.setdefault(step, [])
-        if len(last) == self._remembered:
-            del ordered[bisect_left(ordered, last.popleft())]
-        last.append(seconds)
-        insort(ordered, seconds)
+    def refused(self) -> None:
+        """Note that the step was not tried because of what these times say.
 
-    def expect(self, step: Hashable, share: float) -> float:
-        """Say within how many seconds a step ended in `share` of the times; 0 if never seen."""
-        ordered = self._sorted.get(step)
-        if not ordered:
+        Otherwise one freak time could rule a step out for ever: what never runs is never
+        measured again.
+        """
+        self._refused += 1
+        if self._refused >= DOUBTS and len(self._order) > 1:
+            self._refused = 0
+            slowest = self._sorted[-1]
+            self._order.remove(slowest)
+            self._drop(slowest)
+
+    def mean(self) -> float:
+        """Average the times; 0 without any."""
+        return max(self._sum, 0.0) / len(self._order) if self._order else 0.0
+
+    def expect(self, share: float) -> float:
+        """Give the time within which the step ended in `share` of the cases; 0 without any."""
+        if not self._order:
             return 0.0
-        return ordered[max(ceil(share * len(ordered)), 1) - 1]
+        return self._sorted[max(ceil(share * len(self._sorted)), 1) - 1]
 
-    def refuse(self, step: Hashable) -> None:
-        """Note that a step was not begun because of what was expected of it."""
-        self._refused[step] += 1
-        if self._refused[step] % REFUSALS == 0 and self._sorted.get(step):
-            self._last[step].remove(self._sorted[step].pop())
+    def _drop(self, seconds: float) -> None:
+        del self._sorted[bisect_left(self._sorted, seconds)]
+        self._sum -= seconds

@@ -1,7 +1,8 @@
 """A session: one bundle, one engine, one policy, applied to frames."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,7 @@ from offramp.data.images import Array, resize_image
 from offramp.policies.policy import Policy, RulePolicy
 from offramp.runtime.engine import Engine, OutOfTime, Reading, State
 from offramp.runtime.engines import check_engine, open_engine
-from offramp.runtime.pace import Pace
+from offramp.runtime.pace import Times
 from offramp.runtime.sound import check_answers
 
 STEP_SHARE, DECODE_SHARE = 0.9, 0.99
@@ -85,7 +86,7 @@ class Session:
         self.policy: Policy = policy or RulePolicy.of(plan)
         self._size = self.bundle.manifest.model.size
         self._clock = clock
-        self._pace = Pace()
+        self._times: defaultdict[Hashable, Times] = defaultdict(Times)
         self._warm_up()
 
     def segment(
@@ -164,7 +165,7 @@ class Session:
 
     def _last_moment(self, start: float, image: Array, deadline_ms: float) -> float:
         """Say when decoding must begin at the latest."""
-        reserve = self._pace.expect(_decoding(*image.shape[:2]), DECODE_SHARE)
+        reserve = self._times[_decoding(*image.shape[:2])].expect(DECODE_SHARE)
         return start + deadline_ms / 1000 - reserve
 
     def _step(
@@ -183,15 +184,15 @@ class Session:
         begun = self._clock()
         if index == 0:
             until = None
-        elif until is not None and begun + self._pace.expect(index, STEP_SHARE) > until:
-            self._pace.refuse(index)
+        elif until is not None and begun + self._times[index].expect(STEP_SHARE) > until:
+            self._times[index].refused()
             raise OutOfTime
         exit_before = reading.cells if reading is not None else None
         try:
             state = self.engine.advance(index, state, until)
             reading = self.engine.read(index, state.beside(exit_before, frame_before), until)
         finally:  # a step that was cancelled takes at least so long
-            self._pace.note(index, self._clock() - begun)
+            self._times[index].add(self._clock() - begun)
         return state, reading
 
     def _begin(self, image: Array) -> State:
@@ -216,7 +217,7 @@ class Session:
         height, width = image.shape[:2]
         labels = self.engine.decode(reading.logits, (height, width))
         now = self._clock()
-        self._pace.note(_decoding(height, width), now - begun)
+        self._times[_decoding(height, width)].add(now - begun)
         point = self.points[index] if index < len(self.points) else "end"
         return Result(labels, index, point, tuple(scores), 1000 * (now - start), why, reading.cells)
 
@@ -224,7 +225,7 @@ class Session:
         """Run a blank frame through every exit, so that the first answer is not the slowest."""
         blank = np.zeros((*self._size, 3), dtype=np.uint8)
         for _ in range(3):
-            self._pace = Pace()  # what the first rounds took does not count
+            self._times.clear()  # what the first rounds took does not count
             for _ in self.refine(blank):
                 pass
         self.full(blank)

@@ -19,9 +19,12 @@ from offramp.runtime.engines import check_engine, open_engine
 from offramp.runtime.pace import Times
 from offramp.runtime.sound import check_answers
 
-STEP_SHARE, DECODE_SHARE = 0.9, 0.99
+STEP_SHARE, DECODE_SHARE = 0.9, 1.0
 """How sure it shall be that a step, or decoding, ends in time before it is begun. A step that takes
 longer than expected is cancelled, so it may be begun with less certainty."""
+
+OVERRUN = "overrun"
+"""The time from the moment when a step should be cancelled until it was."""
 
 Why = Literal["plan", "end", "deadline"]
 
@@ -164,8 +167,9 @@ class Session:
             yield self._result(reading, index, scores, image, start)
 
     def _last_moment(self, start: float, image: Array, deadline_ms: float) -> float:
-        """Say when decoding must begin at the latest."""
-        reserve = self._times[_decoding(*image.shape[:2])].expect(DECODE_SHARE)
+        """Say until when steps may run, so that cancelling one and decoding still fit."""
+        steps = (_decoding(*image.shape[:2]), OVERRUN)
+        reserve = sum(self._times[step].expect(DECODE_SHARE) for step in steps)
         return start + deadline_ms / 1000 - reserve
 
     def _step(
@@ -185,12 +189,17 @@ class Session:
         if index == 0:
             until = None
         elif until is not None and begun + self._times[index].expect(STEP_SHARE) > until:
-            self._times[index].refused()
+            for refused in (index, OVERRUN):
+                self._times[refused].refused()
             raise OutOfTime
         exit_before = reading.cells if reading is not None else None
         try:
             state = self.engine.advance(index, state, until)
             reading = self.engine.read(index, state.beside(exit_before, frame_before), until)
+        except OutOfTime:
+            if until is not None:
+                self._times[OVERRUN].add(max(self._clock() - until, 0.0))
+            raise
         finally:  # a step that was cancelled takes at least so long
             self._times[index].add(self._clock() - begun)
         return state, reading

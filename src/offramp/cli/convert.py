@@ -108,7 +108,7 @@ def chooser(old: "Plan", goal: "Goal | None", held_out: float) -> "Choose":
 
     from offramp.search.design import Design, plan_of
     from offramp.search.policy import search_policy
-    from offramp.search.search import divided
+    from offramp.search.search import divided, divisible
 
     def choose(before: "Recorded", after: "Recorded") -> "Plan":
         trace, costs = after
@@ -116,8 +116,7 @@ def chooser(old: "Plan", goal: "Goal | None", held_out: float) -> "Choose":
             rows = tuple(trace.index(planned.point, planned.head) for planned in old.exits)
             return plan_of(trace, costs, old.setting, Design(rows))
         sought = goal
-        groups = {group for group in trace.groups if group}
-        share = held_out if len(groups or trace.images) > 1 and len(groups) != 1 else 0.0
+        share = divisible(held_out, trace)
         if goal.max_miou_loss is not None:
             full = before.trace.subset(divided(before.trace, share)[0])
             least = full.exit_miou(len(full.exits) - 1) - goal.max_miou_loss

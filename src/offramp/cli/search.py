@@ -11,7 +11,6 @@ from offramp.cli.console import Json, track, verb
 from offramp.cli.found import described, print_found
 
 if TYPE_CHECKING:
-    from offramp.metrics.trace import Trace
     from offramp.search import Found
     from offramp.search.certified import Terms
     from offramp.search.search import Network
@@ -98,7 +97,7 @@ def search(
     from offramp.search import Goal
     from offramp.search.certified import search_certified
     from offramp.search.policy import search_policy
-    from offramp.search.search import search_networks
+    from offramp.search.search import divisible, search_networks
     from offramp.search.table import write_front
 
     terms = _terms(confidence, max_miou_loss, max_disagreement, units)
@@ -118,7 +117,7 @@ def search(
     )
     networks = _networks(runs)
     trace, costs = next(iter(networks.values()))
-    share = _share(held_out, trace)
+    share = divisible(held_out, trace)
     chosen, deciding = _names(exits), _names(scores)
     if (deciding or time_limit is not None) and (policy != "threshold" or terms is not None):
         raise BadInput("--scores and --time-limit are of the search for thresholds",
@@ -175,12 +174,6 @@ def _deadline(text: str) -> tuple[float, float]:
         return float(time), float(weight or 1)
     except ValueError:
         raise BadInput("a deadline", expected="MS or MS:WEIGHT", got=f"'{text}'") from None
-
-
-def _share(held_out: float, trace: "Trace") -> float:
-    """Hold nothing out where there is nothing to divide."""
-    groups = set(trace.groups) - {""}
-    return held_out if len(groups) > 1 or (len(groups) == 0 and len(trace.images) > 1) else 0.0
 
 
 def _require_plain(policy: str, exits: list[str], terms: "Terms | None") -> None:

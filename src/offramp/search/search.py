@@ -204,6 +204,12 @@ def divided(trace: Trace, share: float) -> tuple[list[int], list[int]]:
     return fitted.tolist(), others.tolist()
 
 
+def divisible(share: float, trace: Trace) -> float:
+    """Give the share that can be held out: nothing where there is nothing to divide."""
+    groups = set(trace.groups) - {""}
+    return share if len(groups) > 1 or (not groups and len(trace.images) > 1) else 0.0
+
+
 def _least(goal: Goal, trace: Trace, costs: Costs) -> float | None:
     return goal.least_miou(full_network(trace, costs)) if goal.bounds_accuracy else None
 

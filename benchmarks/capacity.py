@@ -14,10 +14,9 @@ import argparse
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from looped import Period, Wall, observe, read_images
+from looped import Period, Wall, observe, options, read_images
 from machine import save
 
 from offramp.core.bundle import Bundle
@@ -59,18 +58,8 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("bundle", type=Path)
-    arguments.add_argument("--data", type=Path, required=True)
-    arguments.add_argument("--split", default="val")
-    arguments.add_argument("--images", type=int, default=200, help="at most, kept in memory")
-    arguments.add_argument("--engine", default="onnxruntime")
+    arguments = options(__doc__, "capacity", rounds=3, seconds=10)
     arguments.add_argument("--fps", type=float, default=10)
-    arguments.add_argument("--deadline-ms", type=float, default=200)
-    arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--seconds", type=float, default=10, help="of each look")
-    arguments.add_argument("--name", default="capacity", help="of the result file")
-    arguments.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     told = arguments.parse_args()
     told.out.mkdir(exist_ok=True)
     return told

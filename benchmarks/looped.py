@@ -5,6 +5,7 @@ so that what is offered is what was meant. Nothing is decoded: what is measured 
 scheduler, and the threads around them.
 """
 
+import argparse
 import random
 import threading
 import time
@@ -28,6 +29,29 @@ from offramp.video.rate import Stagger
 
 WARM_UP_S = 3.0
 LONGEST_SLEEP_S = 0.2
+
+
+def options(about: str | None, name: str, rounds: int, seconds: float) -> argparse.ArgumentParser:
+    """Take what every benchmark of such cameras is told.
+
+    Args:
+        about: what it asks.
+        name: of its result file.
+        rounds: how often it measures, unless told otherwise.
+        seconds: of each look, likewise.
+    """
+    told = argparse.ArgumentParser(description=about)
+    told.add_argument("bundle", type=Path)
+    told.add_argument("--data", type=Path, required=True)
+    told.add_argument("--split", default="val")
+    told.add_argument("--images", type=int, default=200, help="at most, kept in memory")
+    told.add_argument("--engine", default="onnxruntime")
+    told.add_argument("--deadline-ms", type=float, default=200)
+    told.add_argument("--rounds", type=int, default=rounds)
+    told.add_argument("--seconds", type=float, default=seconds, help="of each look")
+    told.add_argument("--name", default=name, help="of the result file")
+    told.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    return told
 
 
 def read_images(data: Path, split: str, most: int) -> list[Array]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from looped import Wall, observe, read_images
+from looped import Wall, observe, options, read_images
 from machine import save
 
 from offramp.core.bundle import Bundle
@@ -58,19 +58,9 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("bundle", type=Path)
-    arguments.add_argument("--data", type=Path, required=True)
-    arguments.add_argument("--split", default="val")
-    arguments.add_argument("--images", type=int, default=200, help="at most, kept in memory")
-    arguments.add_argument("--engine", default="onnxruntime")
+    arguments = options(__doc__, "overload", rounds=2, seconds=40)
     arguments.add_argument("--times", type=float, nargs="+", default=[0.5, 1.0, 2.0, 5.0])
     arguments.add_argument("--cameras", type=int, default=32, help="at most")
-    arguments.add_argument("--deadline-ms", type=float, default=200)
-    arguments.add_argument("--rounds", type=int, default=2)
-    arguments.add_argument("--seconds", type=float, default=40, help="of each load")
-    arguments.add_argument("--name", default="overload", help="of the result file")
-    arguments.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     told = arguments.parse_args()
     told.out.mkdir(exist_ok=True)
     return told

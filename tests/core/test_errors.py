@@ -1,5 +1,7 @@
 """The exception tree, and the words in which it speaks."""
 
+import pickle
+
 import pytest
 
 from offramp.core.errors import (
@@ -11,6 +13,7 @@ from offramp.core.errors import (
     ParityError,
     UnknownName,
 )
+from offramp.video.answer import Overloaded, TooLate
 
 
 @pytest.mark.parametrize(
@@ -67,3 +70,21 @@ def test_a_missing_library_names_the_extra_that_brings_it() -> None:
     text = str(MissingExtra("PyAV", "video", "reading video"))
     assert "reading video needs PyAV" in text
     assert "pip install 'offramp[video]'" in text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BadInput("too small", expected="32", got="7"),
+        UnknownName("exit", "a", ["b"]),
+        MissingExtra("PyAV", "video", "reading video"),
+        Overloaded(1.5),
+        TooLate("4 ms too late"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_travels_between_processes_as_it_is(error: OfframpError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)

@@ -12,8 +12,10 @@
 A message says what is wrong, what was expected, what was got, and how to repair it.
 """
 
+import copyreg
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 MOST_LISTED = 60
 """Of more names than these, an error lists only those like the one that was given."""
@@ -21,6 +23,10 @@ MOST_LISTED = 60
 
 class OfframpError(Exception):
     """Root of all errors that offramp raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes by what was said, whatever the constructor takes."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class BadInput(OfframpError, ValueError):

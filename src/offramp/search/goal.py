@@ -58,13 +58,13 @@ class Goal:
     deadlines: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
-        bounds = [name.replace("_", "-") for name in COST_BOUNDS]
         if not self.deadlines and all(
             getattr(self, field.name) is None for field in fields(self) if field.name[0] == "m"
         ):
             raise BadInput(
                 "a goal without a bound",
-                expected=", ".join(["one of max-miou-loss", "min-miou", *bounds]),
+                expected="the least accuracy, or the most that something may cost",
+                repair="max-miou-loss 0.01, for example",
             )
         for name in ("max_miou_loss", "min_miou"):
             bound = getattr(self, name)

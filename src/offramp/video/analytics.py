@@ -32,7 +32,7 @@ from offramp.video.camera import CameraSpec
 from offramp.video.counts import Ledger, Statistics
 from offramp.video.desk import Desk
 from offramp.video.events import Board, Event, Subscription
-from offramp.video.feed import CameraLike, Feed, Monitor, Opener, Watched, cameras, floor_of
+from offramp.video.feed import Feed, Monitor, Opener, Watched, cameras, floor_of
 from offramp.video.monitor import Watch
 from offramp.video.predict import Predictor
 from offramp.video.scheduler import Scheduler
@@ -152,7 +152,7 @@ class Analytics:
             self._workers.draining = True
             self._changed.notify_all()
         for feed in feeds:
-            _camera(feed).stop(0)
+            feed.camera.stop(0)
         self._workers.join(end)
         with self._changed:
             self._workers.going = False
@@ -160,7 +160,7 @@ class Analytics:
             self._changed.notify_all()
         self._workers.join(end + FINISH_S)
         for feed in feeds:
-            _camera(feed).stop(max(end - time.monotonic(), 0.0))
+            feed.camera.stop(max(end - time.monotonic(), 0.0))
         with self._changed:
             for feed in feeds:
                 if self._desk.feeds.get(feed.spec.name) is feed:
@@ -195,24 +195,24 @@ class Analytics:
         """
         with self._changed:
             feed = self._desk.remove(name)
-        _camera(feed).stop(0)
+        feed.camera.stop(0)
         self._board.publish(told.of_removal(name))
 
     def pause(self, name: str) -> None:
         """Take no frames of a camera until `resume`; see `remove` for what is raised."""
-        _camera(self._feed(name)).pause()
+        self._feed(name).camera.pause()
         self._on_change(self._feed(name))
 
     def resume(self, name: str) -> None:
         """Take frames of a camera again; see `remove` for what is raised."""
-        _camera(self._feed(name)).resume()
+        self._feed(name).camera.resume()
         self._on_change(self._feed(name))
 
     def cameras(self) -> tuple[Watched, ...]:
         """Tell of all cameras, in the order in which they were added."""
         with self._changed:
             feeds = list(self._desk.feeds.values())
-        status = [_camera(feed).status() for feed in feeds]
+        status = [feed.camera.status() for feed in feeds]
         with self._changed:
             now, level = self._clock(), self._desk.ladder.level
             return tuple(
@@ -282,18 +282,13 @@ class Analytics:
             here = self._desk.feeds.get(name) is feed and self._workers.open
             if not here or (not feed.live and not self._desk.scheduler.room(name)):
                 return  # a file's frame waits where it is
-            shot = _camera(feed).take()
+            shot = feed.camera.take()
             if shot is not None:
                 self._desk.shot(feed, shot, self._clock())
                 self._changed.notify()
 
     def _on_change(self, feed: Feed) -> None:
-        self._board.publish(told.of_state(_camera(feed).status()))
-
-
-def _camera(feed: Feed) -> CameraLike:
-    assert feed.camera is not None
-    return feed.camera
+        self._board.publish(told.of_state(feed.camera.status()))
 
 
 def _check_numbers(workers: int, skip_same: float | None, shadow: float) -> None:

@@ -142,7 +142,7 @@ class Desk:
         task = self.scheduler.next(now)
         self._settle()
         for feed in self.feeds.values():
-            if not feed.live and feed.camera is not None and self.scheduler.room(feed.spec.name):
+            if not feed.live and self.scheduler.room(feed.spec.name):
                 shot = feed.camera.take()
                 if shot is not None:
                     self.shot(feed, shot, now)

@@ -1,7 +1,7 @@
 """A watched camera: its reader, its counters, its latest answer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from offramp.core.plan import Plan
@@ -124,7 +124,7 @@ class Feed:
         floor: the first exit that has the mIoU it wants.
         ledger: its counters.
         since: when it was added.
-        camera: its reader.
+        camera: its reader, given before the feed is watched.
         latest: the newest frame's answer.
         cells: that answer at its output stride, if the plan compares answers.
         anchor: the answer that stands while the scene does not change.
@@ -137,7 +137,7 @@ class Feed:
     ledger: Ledger
     since: float
     cap: int
-    camera: CameraLike | None = None
+    camera: CameraLike = field(init=False)
     latest: Answer | None = None
     cells: Array | None = None
     anchor: Anchor | None = None

@@ -296,5 +296,6 @@ class Reader:
 
     def _said(self, error: Exception) -> str:
         """Say what an exception says, without secrets, on one line."""
-        text = " ".join(str(error).split()) or type(error).__name__
+        said = getattr(error, "strerror", None) or str(error)  # without an error's number
+        text = " ".join(said.split()) or type(error).__name__
         return self.address.clean(text)[:300]

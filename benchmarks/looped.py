@@ -6,6 +6,7 @@ scheduler, and the threads around them.
 """
 
 import argparse
+import gc
 import random
 import threading
 import time
@@ -168,6 +169,7 @@ class Period:
         latency: answers in each bucket, see `Histogram`.
         busy: share of the workers' time that was used.
         levels: names of the level of degradation, looked at every second.
+        memory_mb: in use at every second.
         lateness_ms: see `Wall.lateness_ms`.
     """
 
@@ -180,6 +182,7 @@ class Period:
     latency: tuple[int, ...]
     busy: float
     levels: list[str]
+    memory_mb: list[float]
     lateness_ms: float
 
     @property
@@ -215,6 +218,7 @@ def observe(
         beside: runs in a thread of its own until the event is set.
     """
     wall.streams.clear()
+    gc.collect()  # what ran before refers to itself, and holds an engine
     over = threading.Event()
     with Analytics(bundle, engine, use_exits=use_exits, open_camera=wall.open()) as analytics:
         for spec in specs:
@@ -223,18 +227,28 @@ def observe(
         other = threading.Thread(target=beside or (lambda *_: None), args=(analytics, over))
         before = analytics.statistics()
         other.start()
-        end, levels = time.perf_counter() + seconds, [before.level_name]
+        end, levels, memory = time.perf_counter() + seconds, [before.level_name], [_memory_mb()]
         while (left := end - time.perf_counter()) > 0:
             time.sleep(min(1.0, left))
             levels.append(analytics.statistics().level_name)
+            memory.append(_memory_mb())
         after = analytics.statistics()
         over.set()
         other.join()
-    return _between(before, after, levels, wall.lateness_ms())
+    return _between(before, after, levels, memory, wall.lateness_ms())
+
+
+def _memory_mb() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def _between(
-    before: Statistics, after: Statistics, levels: list[str], lateness_ms: float
+    before: Statistics,
+    after: Statistics,
+    levels: list[str],
+    memory_mb: list[float],
+    lateness_ms: float,
 ) -> Period:
     pairs = {name: (before.cameras[name], after.cameras[name]) for name in after.cameras}
     dropped: dict[str, int] = {}
@@ -258,5 +272,6 @@ def _between(
         latency=tuple(latency.tolist()),
         busy=(after.busy_s - before.busy_s) / seconds / after.workers,
         levels=levels,
+        memory_mb=memory_mb,
         lateness_ms=lateness_ms,
     )

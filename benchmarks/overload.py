@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,7 +83,6 @@ def _loaded(
 
     cameras = min(max(round(offered / USUAL_FPS), 4), told.cameras)
     specs = wall.specs(cameras, offered / cameras, told.deadline_ms)
-    before = _memory_mb()
     period = observe(bundle, wall, specs, told.seconds, engine=told.engine, beside=ask)
     answered = max(1, sum(period.answered.values()))
     refused = [ms for said, ms in requests if said == "Overloaded"]
@@ -97,18 +95,13 @@ def _loaded(
         "p50_ms": _quantile_ms(period.latency, 0.5),
         "p99_ms": _quantile_ms(period.latency, 0.99),
         "mean_miou_of_exits": sum(miou.get(p, 0.0) * n for p, n in period.exits.items()) / answered,
+        "memory_grew_mb": period.memory_mb[-1] - period.memory_mb[0],
         "level": Counter(period.levels).most_common(1)[0][0],
         "fairness": min(period.answered.values()) / max(1, *period.answered.values()),
         "requests": dict(Counter(said for said, _ in requests)),
         "refused_ms": max(refused, default=None),
-        "memory_mb": [before, _memory_mb()],
         "period": asdict(period),
     }
-
-
-def _memory_mb() -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def _quantile_ms(counts: Sequence[int], share: float) -> float:
@@ -143,8 +136,8 @@ def _table(rounds: list[dict[str, Any]], kept: dict[str, list[float]]) -> str:
     """Lay out, for each load, the range over the rounds."""
     lines = [
         "| times capacity | in time a second | of the most | within the deadline | p99 ms "
-        "| cut short | mean mIoU of the exits |",
-        "|---" * 7 + "|",
+        "| cut short | mean mIoU of the exits | memory grew, MB |",
+        "|---" * 8 + "|",
     ]
     for times, shares in kept.items():
         loads = [row["loads"][times] for row in rounds]
@@ -158,6 +151,7 @@ def _table(rounds: list[dict[str, Any]], kept: dict[str, list[float]]) -> str:
                     ("p99_ms", ".0f"),
                     ("involuntary", ".3f"),
                     ("mean_miou_of_exits", ".3f"),
+                    ("memory_grew_mb", ".1f"),
                 )
             ),
         ]

@@ -10,10 +10,9 @@ Every decoded frame is accounted for: decoded = skipped + dropped + taken + (1 i
 import logging
 import random
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from offramp.core.errors import BadInput, MissingExtra
 from offramp.video.address import Address
@@ -65,7 +64,7 @@ class Reader:
         self._epochs = Epochs(address.live)
         self._rate = Rate()
         self._cap = RateCap(max_fps)
-        self._counters = Counters()
+        self._counters: Counter[str] = Counter()
         self._slot: Shot | None = None
         self._size: tuple[int, int] | None = None
         self._stopped = False
@@ -133,8 +132,8 @@ class Reader:
         with self._lock:
             now = self._clock()
             state, since, reason = self._health.seen(now)
-            counters = replace(
-                self._counters,
+            counters = Counters(
+                **self._counters,
                 reconnects=self._health.reconnects,
                 clock_jumps=self._epochs.jumps,
             )
@@ -244,7 +243,7 @@ class Reader:
                 self._count(corrupt=1)
             return
         with self._lock:
-            number = self._counters.decoded
+            number = self._counters["decoded"]
             changed = self._size not in (None, picture.size)
             self._count(decoded=1, skipped=image is None, size_changes=changed)
             self._size = picture.size
@@ -290,9 +289,8 @@ class Reader:
 
     def _count(self, **more: int) -> None:
         """Add to the counters; under the lock."""
-        self._counters = replace(
-            self._counters, **{k: getattr(self._counters, k) + n for k, n in more.items()}
-        )
+        for what, n in more.items():
+            self._counters[what] += n
 
     def _said(self, error: Exception) -> str:
         """Say what an exception says, without secrets, on one line."""

@@ -1,6 +1,7 @@
 """Imports point downwards only, and heavy libraries stay where they belong."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,8 +76,13 @@ def package_of(file: Path) -> str:
     return file.relative_to(SOURCE).with_suffix("").parts[0]
 
 
-def imports(file: Path, loaded_only: bool) -> Iterator[str]:
-    """Yield the full names that a file imports; `loaded_only` leaves out those in functions."""
+@functools.cache
+def imports(file: Path, loaded_only: bool) -> tuple[str, ...]:
+    """List the full names that a file imports; `loaded_only` leaves out those in functions."""
+    return tuple(_imports(file, loaded_only))
+
+
+def _imports(file: Path, loaded_only: bool) -> Iterator[str]:
     waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
     while waiting:
         node = waiting.pop()

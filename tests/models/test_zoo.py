@@ -1,8 +1,8 @@
 """Every network of the zoo keeps what all promise: shapes, gradients, claims, costs, export."""
 
 import copy
+import functools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,12 @@ def walk(network: MultiExitNetwork, images: Tensor) -> dict[tuple[str, str], Ten
     return read
 
 
+@functools.cache
 def make(name: str) -> Case:
-    """Build a network, and let it see images, so that its batch norms have something to say."""
+    """Build a network, and let it see images, so that its batch norms have something to say.
+
+    Leave its weights alone.
+    """
     spec = ModelSpec(
         name=name,
         names=tuple("abc"),
@@ -97,8 +101,8 @@ def make(name: str) -> Case:
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def case(request: pytest.FixtureRequest) -> Iterator[Case]:
-    """Each network in turn, in eval mode; leave its weights alone."""
+def case(request: pytest.FixtureRequest) -> Case:
+    """Each network in turn, in eval mode."""
     return make(request.param)
 
 

@@ -4,7 +4,7 @@ import ipaddress
 import socket
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from offramp.core.errors import BadInput
@@ -146,16 +146,23 @@ def test_a_name_that_is_not_known_may_be_so_later() -> None:
 
 
 @given(ip=st.ip_addresses(), entry=st.ip_addresses(), prefix=st.integers(0, 32))
+@example(ipaddress.ip_address("::ffff:0:0"), ipaddress.ip_address("0.0.0.0"), 8)
+@example(ipaddress.ip_address("::ffff:10.0.0.5"), ipaddress.ip_address("10.0.0.0"), 8)
 def test_an_ordinary_address_is_allowed_exactly_within_a_listed_network(
-    ip: ipaddress.IPv4Address, entry: ipaddress.IPv4Address, prefix: int
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address,
+    entry: ipaddress.IPv4Address | ipaddress.IPv6Address,
+    prefix: int,
 ) -> None:
+    text = f"[{ip}]" if ip.version == 6 else str(ip)
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip  # another way to write an IPv4 address
     network = ipaddress.ip_network((entry, prefix), strict=False)
     first = ip.packed[0]
     near = first in (0, 100, 127, 168, 169, 192) or first >= 224  # ranges with exceptions
     if ip.version == 6:
         near = first in (0x00, 0x20, 0xFD, 0xFE, 0xFF)
     try:
-        url = leads_to(f"rtsp://{f'[{ip}]' if ip.version == 6 else ip}/", guard(str(network)))
+        url = leads_to(f"rtsp://{text}/", guard(str(network)))
     except BadInput:
         assert ip not in network or near
     else:
